@@ -1,0 +1,38 @@
+"""Everything that an installation can set, each with its unit, range and reason."""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Settings read from the environment, each under the prefix `LEADMATCH_`."""
+
+    model_config = SettingsConfigDict(env_prefix="LEADMATCH_", frozen=True, extra="ignore")
+
+    home: Path = Field(Path("var"), description="Folder of all state: ledger, MLflow store, bundles, keys.")
+    database_url: str | None = Field(None, description="SQLAlchemy URL of the ledger; SQLite under home if unset.")
+    request_deadline_ms: int = Field(2_000, ge=50, le=60_000, description="A decision later than this is not made.")
+    max_body_bytes: int = Field(65_536, ge=1_024, description="A larger request body is refused (413).")
+    max_batch_body_bytes: int = Field(
+        4_194_304, ge=1_024, description="The same for /v1/assign/batch, /v1/outcomes and /v1/reps."
+    )
+    lock_timeout_ms: int = Field(1_500, ge=10, description="How long a writer waits for the ledger before 503.")
+    bundle_poll_seconds: float = Field(2.0, gt=0, description="How often a worker looks for a newly promoted model.")
+    registry_timeout_seconds: float = Field(2.0, gt=0, description="Time-out of one call to the model registry.")
+
+    @property
+    def ledger_url(self) -> str:
+        """Where the ledger lives: the given URL, or SQLite under `home`."""
+        return self.database_url or f"sqlite:///{self.home.resolve() / 'ledger.db'}"
+
+    @property
+    def tracking_uri(self) -> str:
+        """MLflow's store when MLFLOW_TRACKING_URI names no other: SQLite under `home`."""
+        return f"sqlite:///{self.home.resolve() / 'mlflow.db'}"
+
+    @property
+    def bundles(self) -> Path:
+        """Folder of verified model bundles, one folder a digest."""
+        return self.home / "bundles"

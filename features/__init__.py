@@ -1,0 +1,1 @@
+"""What was known as of a moment, and which outcomes are old enough to be labels."""

@@ -1,0 +1,1 @@
+"""Jobs, each a short story of calls, and the command line."""

@@ -1,0 +1,1 @@
+"""One lead comes in, one decision goes out."""

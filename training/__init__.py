@@ -1,0 +1,1 @@
+"""What we learn, and how we judge it. Arrays in, numbers out."""
