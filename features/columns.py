@@ -1,0 +1,254 @@
+"""Attributes of a lead -> typed columns, their levels and their order: the contract saved with a model.
+
+One builder serves training and serving: `ColumnContract.encode` turns a table of raw values, be it a
+million rows or one lead, into the float matrix that every model here reads.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, date, datetime
+from functools import cached_property
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+KINDS = ("number", "flag", "category", "date", "list")
+OTHER = "(other)"
+SECONDS_A_DAY = 86_400.0
+YES = frozenset({"yes", "true", "y", "t", "on", "是", "有"})
+NO = frozenset({"no", "false", "n", "f", "off", "否", "无"})
+FLAG_WORDS = {word: 1.0 for word in YES} | {word: 0.0 for word in NO} | {"1": 1.0, "0": 0.0}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One attribute: its type, and for a category or a list the levels that were common enough to keep."""
+
+    name: str
+    kind: str
+    levels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One column of the encoded matrix. A category holds level numbers; everything else is a number."""
+
+    name: str
+    column: str
+    kind: str  # "number" or "category"
+    levels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ColumnContract:
+    """What a model expects of a lead: the columns in order, their types and their levels."""
+
+    columns: tuple[Column, ...]
+    dated: bool = True  # leads carry created_at; its hour and weekday are features
+    time_zone: str = "UTC"
+    _lookups: dict[str, dict[str, float]] = field(init=False, repr=False, compare=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for column in self.columns:
+            self._lookups[column.name] = {level: float(code) for code, level in enumerate(column.levels)}
+
+    @cached_property
+    def features(self) -> tuple[Feature, ...]:
+        """The columns of the encoded matrix, in order."""
+        made: list[Feature] = []
+        for column in self.columns:
+            if column.kind == "category":
+                made.append(Feature(column.name, column.name, "category", (*column.levels, OTHER)))
+            elif column.kind == "list":
+                made += [Feature(f"{column.name}={level}", column.name, "number") for level in column.levels]
+            else:
+                made.append(Feature(column.name, column.name, "number"))
+        if self.dated:
+            made += [Feature(f"created_at:{part}", "created_at", "number") for part in ("hour", "weekday")]
+        return tuple(made)
+
+    @cached_property
+    def categorical(self) -> tuple[int, ...]:
+        """Positions of the features that hold level numbers."""
+        return tuple(i for i, feature in enumerate(self.features) if feature.kind == "category")
+
+    def position(self, feature: str) -> int:
+        """Where a feature stands in the encoded matrix."""
+        return next(i for i, known in enumerate(self.features) if known.name == feature)
+
+    def encode(self, table: Mapping[str, Sequence[Any]], n_rows: int) -> np.ndarray:
+        """The lead matrix, float64, shape (n_rows, n_features); NaN where a value is missing or unreadable.
+
+        table : column name -> raw values, each of length n_rows; a column that is absent counts as missing.
+            `created_at` holds aware datetimes, numpy datetimes or ISO strings.
+        """
+        created = instants(table["created_at"]) if "created_at" in table else np.full(n_rows, np.nan)
+        parts = [self._encode_column(column, table.get(column.name), created, n_rows) for column in self.columns]
+        if self.dated:
+            parts.append(_clock(created, self.time_zone))
+        return np.column_stack(parts) if parts else np.empty((n_rows, 0))
+
+    def _encode_column(
+        self, column: Column, values: Sequence[Any] | None, created: np.ndarray, n_rows: int
+    ) -> np.ndarray:
+        if values is None:
+            width = len(column.levels) if column.kind == "list" else 1
+            return np.full((n_rows, width), np.nan)
+        if column.kind == "number":
+            return numbers(values)
+        if column.kind == "flag":
+            return np.array([_flag(value) for value in values])
+        if column.kind == "date":
+            return created - instants(values)  # days that this date lies before the lead's arrival
+        lookup, other = self._lookups[column.name], float(len(column.levels))
+        if column.kind == "category":
+            levels = [level_of(value) for value in values]
+            return np.array([np.nan if level is None else lookup.get(level, other) for level in levels])
+        return _multi_hot([tokens_of(value) for value in values], lookup)
+
+    def warnings(self, lead: Mapping[str, Any], *, ignored: frozenset[str] = frozenset()) -> list[str]:
+        """What the model could not use of one lead, a line each, without the values themselves."""
+        known = {column.name: column for column in self.columns}
+        lines = [f"unknown attribute ignored: {name}" for name in lead if name not in known and name not in ignored]
+        for name, column in known.items():
+            value = lead.get(name)
+            if is_missing(value):
+                continue
+            if column.kind == "category" and level_of(value) not in self._lookups[name]:
+                lines.append(f"{name}: a value the model has not seen often; scored as any other")
+            elif column.kind in ("number", "flag", "date") and np.isnan(self._readable(column, value)):
+                lines.append(f"{name}: not a {column.kind}; scored as missing")
+        return lines
+
+    def _readable(self, column: Column, value: Any) -> float:
+        if column.kind == "number":
+            return _number(value)
+        return _flag(value) if column.kind == "flag" else float(instants([value])[0])
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain mapping that `from_json` reads back."""
+        return {
+            "columns": [asdict(column) for column in self.columns],
+            "dated": self.dated,
+            "time_zone": self.time_zone,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "ColumnContract":
+        """The contract that `to_json` wrote."""
+        columns = tuple(Column(c["name"], c["kind"], tuple(c["levels"])) for c in value["columns"])
+        return cls(columns, bool(value["dated"]), str(value["time_zone"]))
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a raw value says nothing: None, NaN, NaT or blank text."""
+    return value is None or value != value or (isinstance(value, str) and not value.strip())
+
+
+def level_of(value: Any) -> str | None:
+    """The text of a category's value; None where it is missing. 3, 3.0 and "3" are one level."""
+    if is_missing(value):
+        return None
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, bool | np.bool_):
+        return "true" if value else "false"
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def tokens_of(value: Any) -> tuple[str, ...] | None:
+    """The items of a list value, given as a sequence or as text with `;` between; None where it is missing."""
+    if isinstance(value, list | tuple | set):
+        return tuple(str(item).strip() for item in value if not is_missing(item))
+    if is_missing(value):
+        return None
+    return tuple(item.strip() for item in str(value).replace("；", ";").split(";") if item.strip())  # noqa: RUF001
+
+
+def numbers(values: Sequence[Any]) -> np.ndarray:
+    """Values as float64; NaN where a value is missing, infinite or not a number."""
+    array = np.asarray(values)
+    if array.dtype.kind in "fiub":
+        array = array.astype(float)
+        return np.where(np.isfinite(array), array, np.nan)
+    return np.array([_number(value) for value in values], dtype=float)
+
+
+def instants(values: Sequence[Any]) -> np.ndarray:
+    """Instants as days since 1970-01-01 UTC; NaN where a value is missing or not an ISO date or time."""
+    array = np.asarray(getattr(values, "to_numpy", lambda **_: values)(), dtype=None)
+    if array.dtype.kind == "M":
+        days = array.astype("datetime64[us]").astype(np.int64) / (SECONDS_A_DAY * 1e6)
+        return np.where(np.isnat(array), np.nan, days)
+    return np.array([_instant(value) for value in values], dtype=float)
+
+
+def _number(value: Any) -> float:
+    if is_missing(value):
+        return np.nan
+    try:
+        number = float(value.replace(",", "") if isinstance(value, str) else value)
+    except (TypeError, ValueError):
+        return np.nan
+    return number if np.isfinite(number) else np.nan
+
+
+def _flag(value: Any) -> float:
+    level = level_of(value)
+    return np.nan if level is None else FLAG_WORDS.get(level.casefold(), np.nan)
+
+
+def _instant(value: Any) -> float:
+    if is_missing(value):
+        return np.nan
+    try:
+        moment = datetime.fromisoformat(value.strip()) if isinstance(value, str) else value
+    except ValueError:
+        return np.nan
+    if isinstance(moment, np.datetime64):
+        moment = moment.astype("datetime64[us]").item()
+    if isinstance(moment, date) and not isinstance(moment, datetime):
+        moment = datetime(moment.year, moment.month, moment.day)
+    if not isinstance(moment, datetime):
+        return np.nan
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() / SECONDS_A_DAY
+
+
+def _multi_hot(rows: Sequence[tuple[str, ...] | None], lookup: Mapping[str, float]) -> np.ndarray:
+    matrix = np.zeros((len(rows), len(lookup)))
+    for i, tokens in enumerate(rows):
+        if tokens is None:
+            matrix[i] = np.nan
+        else:
+            matrix[i, [int(lookup[token]) for token in tokens if token in lookup]] = 1.0
+    return matrix
+
+
+def _clock(created_days: np.ndarray, time_zone: str) -> np.ndarray:
+    """Local hour (with minutes as a fraction) and weekday (Monday 0) of each arrival, shape (n, 2)."""
+    known = ~np.isnan(created_days)
+    hours_utc = np.floor(np.where(known, created_days, 0.0) * 24).astype(np.int64)
+    # The offset is the same for all leads of one hour, so each distinct hour is asked for once.
+    distinct, place = np.unique(hours_utc, return_inverse=True)
+    zone = ZoneInfo(time_zone)
+    offsets = np.array([_offset_days(int(hour), zone) for hour in distinct])
+    local = created_days + offsets[place]
+    hour = (local % 1.0) * 24
+    weekday = (np.floor(local) + 3) % 7  # 1970-01-01 was a Thursday
+    return np.column_stack([hour, weekday])
+
+
+def _offset_days(hour_utc: int, zone: ZoneInfo) -> float:
+    offset = datetime.fromtimestamp(hour_utc * 3600, tz=zone).utcoffset()
+    return offset.total_seconds() / SECONDS_A_DAY if offset else 0.0
+
+
+def count_levels(values: Sequence[Any], *, many: bool) -> Counter[str]:
+    """How often each level (or, for lists, each item) occurs."""
+    if many:
+        return Counter(token for value in values for token in (tokens_of(value) or ()))
+    return Counter(level for level in map(level_of, values) if level is not None)

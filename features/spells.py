@@ -1,0 +1,123 @@
+"""A data set -> arrays, one row a spell: a lead in a rep's hands from one assignment to the next."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from data.dataset import Dataset
+from data.roster import Rep
+from features.columns import ColumnContract
+from features.history import relative_load
+from features.labels import Labels, label
+
+RANDOM = ("rotation", "rule", "model")  # nobody looked at this lead and picked this rep
+BY_HAND = ("manual", "claim", "unknown")
+CONVERTED = {"won": ("won",), "qualified": ("won", "qualified")}
+
+
+@dataclass(frozen=True)
+class Spells:
+    """Mature spells in time order; every array has one entry a row."""
+
+    leads: np.ndarray  # float (n, n_features), the encoded lead matrix
+    rep: np.ndarray  # int (n,), position in `reps`; -1 where the data set has no reps
+    converted: np.ndarray  # 0/1 (n,)
+    at_days: np.ndarray  # float (n,)
+    by_hand: np.ndarray  # bool (n,): a person chose, or nobody recorded why
+    assigned_by: np.ndarray  # str (n,)
+    load: np.ndarray  # float (n,), relative load of the rep at the assignment
+    propensity: np.ndarray  # float (n,), NaN where it was not logged
+    value: np.ndarray  # float (n,), value of a won lead, NaN elsewhere
+    reps: tuple[Rep, ...]
+    labels: Labels
+
+    def __len__(self) -> int:
+        return len(self.converted)
+
+    def take(self, rows: np.ndarray) -> "Spells":
+        """The same with only the rows given (bool mask or positions)."""
+        arrays = ("leads", "rep", "converted", "at_days", "by_hand", "assigned_by", "load", "propensity", "value")
+        return replace(self, **{name: getattr(self, name)[rows] for name in arrays})
+
+    @property
+    def reasons_logged(self) -> bool:
+        """Whether any row says why its rep got it, and some rows say that no person chose."""
+        return bool(np.any(~self.by_hand))
+
+
+def outcomes_so_far(dataset: Dataset) -> np.ndarray:
+    """1.0 converted, 0.0 not, NaN not known yet: for each row of `dataset.assignments`, shape (n,)."""
+    outcome = dataset.assignments["outcome"].to_numpy(dtype=object)
+    good = CONVERTED[dataset.description.target]
+    return np.array([1.0 if o in good else 0.0 if o in ("lost", "won", "qualified") else np.nan for o in outcome])
+
+
+def build_spells(dataset: Dataset, contract: ColumnContract) -> Spells:
+    """The mature spells of a data set, encoded with `contract`, in time order."""
+    table = dataset.assignments
+    reps = dataset.roster()
+    place = {rep.rep_id: i for i, rep in enumerate(reps)}
+    rep = np.array([place.get(one, -1) for one in table["rep_id"]], dtype=np.intp)
+    assigned = table["at_days"].to_numpy(dtype=float)
+    ended = _next_assignment(table)
+    labels = _labels(dataset, assigned, ended)
+    closed = np.fmin(table["closed_days"].to_numpy(dtype=float), ended)
+    assigned_by = table["assigned_by"].to_numpy(dtype=object).astype(str)
+    everything = Spells(
+        leads=lead_matrix(dataset.leads, contract)[_lead_rows(dataset)],
+        rep=rep,
+        converted=labels.converted,
+        at_days=assigned,
+        by_hand=~np.isin(assigned_by, RANDOM),
+        assigned_by=assigned_by,
+        load=relative_load(rep, assigned, closed),
+        propensity=table["propensity"].to_numpy(dtype=float),
+        value=table["value"].to_numpy(dtype=float),
+        reps=reps,
+        labels=labels,
+    )
+    return everything.take(labels.mature)
+
+
+def lead_matrix(leads: pd.DataFrame, contract: ColumnContract) -> np.ndarray:
+    """The encoded matrix of a frame of leads, shape (n_leads, n_features)."""
+    wanted = [column.name for column in contract.columns if column.name in leads]
+    table = {name: _raw(leads[name]) for name in wanted}
+    if "created_at" in leads:
+        table["created_at"] = _raw(leads["created_at"])
+    return contract.encode(table, len(leads))
+
+
+def _raw(column: pd.Series) -> np.ndarray:
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        return column.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy()
+    return column.to_numpy() if column.dtype.kind in "fiubM" else column.to_numpy(dtype=object)
+
+
+def _lead_rows(dataset: Dataset) -> np.ndarray:
+    return pd.Index(dataset.leads["lead_id"]).get_indexer(dataset.assignments["lead_id"])
+
+
+def _next_assignment(table: pd.DataFrame) -> np.ndarray:
+    """When the lead was given to somebody else, in days; NaN for a lead's last spell."""
+    following = table.groupby("lead_id", sort=False)["at_days"].shift(-1)
+    return following.to_numpy(dtype=float)
+
+
+def _labels(dataset: Dataset, assigned: np.ndarray, ended: np.ndarray) -> Labels:
+    so_far = outcomes_so_far(dataset)
+    closed = dataset.assignments["closed_days"].to_numpy(dtype=float)
+    description = dataset.description
+    # Without dates, or without a single closing date, an outcome can only be taken as final.
+    final = description.outcome_is_final or not dataset.dated or bool(np.all(np.isnan(closed)))
+    return label(
+        converted=so_far == 1.0,
+        known=~np.isnan(so_far),
+        assigned_days=assigned,
+        outcome_days=closed,
+        ended_days=ended,
+        now_days=dataset.now_days(),
+        window_days=description.window,
+        final=final,
+    )

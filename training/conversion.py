@@ -1,0 +1,94 @@
+"""F and the rep effects together: P(convert | lead, rep) for every rep of a roster at once.
+
+    eta(x, r) = intercept + slope * (F(x) + f(x, r)'beta + z(x)'b_r),    P = 1 / (1 + exp(-eta))
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy.special import expit
+
+from data.roster import Rep
+from features.columns import ColumnContract
+from features.leads import LeadDesign
+from features.pairs import PairDesign, RepMatches
+from training.calibration import Calibration
+from training.lead_model import LeadModel
+from training.rep_effects import RepEffects
+
+SPEAKING_VERDICTS = frozenset({"rep_matters", "unconfirmed"})
+
+
+@dataclass(frozen=True)
+class ConversionModel:
+    """Everything a prediction needs; plain values, saved as plain files by `training.model_files`."""
+
+    contract: ColumnContract
+    lead_model: LeadModel
+    lead_design: LeadDesign
+    pair_design: PairDesign
+    reps: tuple[Rep, ...]  # as they stood in training; effects are in this order
+    effects: RepEffects
+    calibration: Calibration
+    score_grid: np.ndarray  # (101,) percentiles of the rotation probability among the training window's leads
+    grade_cuts: tuple[float, float, float]  # rotation probability from which a lead is A, B, C; below: D
+    verdict: str
+    window_days: float
+    facts: Mapping[str, Any] = field(default_factory=dict)  # rows, moments, columns: what a reader asks of a model
+
+    @property
+    def speaks(self) -> bool:
+        """Whether the verdict lets the model tell one rep from another."""
+        return self.verdict in SPEAKING_VERDICTS
+
+
+class RosterModel:
+    """The model laid out for one roster: arrays in the roster's order, nothing rebuilt a lead."""
+
+    def __init__(self, model: ConversionModel, reps: Sequence[Rep]) -> None:
+        self.model = model
+        self.reps = tuple(reps)
+        self.matches = RepMatches(model.pair_design, model.contract, self.reps)
+        place = {rep.rep_id: i for i, rep in enumerate(model.reps)}
+        known = [place.get(rep.rep_id, -1) for rep in self.reps]
+        width = model.lead_design.width
+        self.effects = np.zeros((len(known), width))
+        # A rep the training never saw: the average rep, with the prior's whole uncertainty.
+        self.covariance = np.tile(np.diag(model.effects.prior_variance), (len(known), 1, 1))
+        for row, one in enumerate(known):
+            if one >= 0:
+                self.effects[row] = model.effects.effects[one]
+                self.covariance[row] = model.effects.covariance[one]
+
+    def pairs(self, leads: np.ndarray, at_days: np.ndarray) -> np.ndarray:
+        """f(x, r), shape (n_leads, n_reps, n_pairs)."""
+        design = self.model.pair_design
+        f = np.empty((len(leads), len(self.reps), design.width))
+        for match in range(len(design.matches)):
+            f[:, :, match] = self.matches.matched(leads, match)
+        if design.tenure:
+            ramps = RepMatches.ramps(at_days[:, None], self.matches.hired_days[None, :])
+            for place, ramp in enumerate(ramps, start=len(design.matches)):
+                f[:, :, place] = ramp
+        return f
+
+    def rep_part(self, leads: np.ndarray, at_days: np.ndarray) -> np.ndarray:
+        """f'beta + z'b before recalibration, in log-odds, shape (n_leads, n_reps)."""
+        z = self.model.lead_design.matrix(leads)
+        return z @ self.effects.T + self.pairs(leads, at_days) @ self.model.effects.beta
+
+    def log_odds(self, leads: np.ndarray, at_days: np.ndarray) -> np.ndarray:
+        """eta(x, r), shape (n_leads, n_reps)."""
+        lead = self.model.lead_model.log_odds(leads)[:, None]
+        return self.model.calibration.apply(lead + self.rep_part(leads, at_days))
+
+    def probability(self, leads: np.ndarray, at_days: np.ndarray) -> np.ndarray:
+        """P(convert | lead, rep) within the maturity window, shape (n_leads, n_reps).
+
+        leads : (n, n_features), encoded with the model's contract; at_days : (n,) days since 1970 UTC.
+        Where the verdict says that the reps cannot be told apart, it still differs by rep: deciding what
+        to make of it is the policy's part.
+        """
+        return expit(self.log_odds(leads, at_days))

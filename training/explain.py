@@ -1,0 +1,124 @@
+"""Why this rep, and why this lead: contributions that add up exactly. A contribution is not a cause.
+
+The rep part is linear in log-odds, so its Shapley values against the eligible reps are exact: each term's
+value for the rep less its mean, and F cancels. They are carried to probability pair by pair with the secant
+(p_r - p_q) / (eta_r - eta_q), averaged over the eligible q; the sum is the uplift, to rounding.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from features.columns import ColumnContract
+from features.leads import LeadDesign
+from features.pairs import PairDesign
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """A part of an uplift or of a lead's own probability, in probability."""
+
+    feature: str
+    value: Any
+    contribution: float
+    kind: str  # overall, segment, number, match, tenure, lead, other
+
+
+@dataclass(frozen=True)
+class Term:
+    """One named part of a rep's log-odds."""
+
+    feature: str
+    kind: str
+
+
+def rep_terms(lead_design: LeadDesign, pair_design: PairDesign) -> tuple[Term, ...]:
+    """The terms that `term_values` splits the rep part into, in order."""
+    terms = [Term("overall", "overall")]
+    for group in range(1, int(lead_design.groups.max()) + 1):
+        first = next(d for d in lead_design.directions if d.group == group)
+        terms.append(Term(first.feature, "number" if first.level is None else "segment"))
+    terms += [Term(match.lead_column, "match") for match in pair_design.matches]
+    return (*terms, Term("tenure", "tenure")) if pair_design.tenure else tuple(terms)
+
+
+def term_values(
+    lead_design: LeadDesign,
+    pair_design: PairDesign,
+    *,
+    z: np.ndarray,
+    effects: np.ndarray,
+    pairs: np.ndarray,
+    beta: np.ndarray,
+    slope: float,
+) -> np.ndarray:
+    """Each rep's log-odds split into terms, shape (n_reps, n_terms); they sum to slope * rep part.
+
+    z : (width,); effects : (n_reps, width); pairs : (n_reps, n_pairs); beta : (n_pairs,).
+    """
+    own = effects * z
+    by_group = np.zeros((len(effects), int(lead_design.groups.max()) + 1))
+    np.add.at(by_group.T, lead_design.groups, own.T)
+    shared = pairs * beta
+    n_matches = len(pair_design.matches)
+    tenure = shared[:, n_matches:].sum(axis=1, keepdims=True) if pair_design.tenure else np.empty((len(effects), 0))
+    return slope * np.column_stack([by_group, shared[:, :n_matches], tenure])
+
+
+def secants(probability: np.ndarray, log_odds: np.ndarray, rep: int, others: np.ndarray) -> np.ndarray:
+    """(p_r - p_q) / (eta_r - eta_q) for each q in `others`; its limit p (1 - p) where they meet, shape (n_others,)."""
+    gap = log_odds[rep] - log_odds[others]
+    limit = probability[rep] * (1 - probability[rep])
+    apart = np.abs(gap) > 1e-9
+    return np.where(apart, (probability[rep] - probability[others]) / np.where(apart, gap, 1.0), limit)
+
+
+def shares_of_uplift(
+    terms: np.ndarray, probability: np.ndarray, log_odds: np.ndarray, rep: int, eligible: np.ndarray
+) -> np.ndarray:
+    """Each term's share of the rep's uplift over the eligible reps, shape (n_terms,); sums to the uplift.
+
+    terms : (n_reps, n_terms) from `term_values`; probability, log_odds : (n_reps,); eligible : bool (n_reps,).
+    """
+    others = np.flatnonzero(eligible)
+    slopes = secants(probability, log_odds, rep, others)
+    return slopes @ (terms[rep] - terms[others]) / len(others)
+
+
+def largest(
+    names: tuple[Term, ...], values: list[Any], shares: np.ndarray, k: int
+) -> list[Contribution]:
+    """The k largest contributions by size, largest first, and one `other` that holds the rest."""
+    order = np.argsort(-np.abs(shares), kind="stable")
+    top = [i for i in order[:k] if shares[i] != 0.0]
+    made = [Contribution(names[i].feature, values[i], float(shares[i]), names[i].kind) for i in top]
+    rest = float(np.sum(shares) - np.sum(shares[top])) if len(top) < len(shares) else 0.0
+    return [*made, Contribution("other", None, rest, "other")]
+
+
+def lead_shares(
+    contract: ColumnContract, contributions: np.ndarray, *, start: float, end: float, scale: float
+) -> tuple[tuple[Term, ...], np.ndarray]:
+    """A lead's own waterfall: each column's share of `end` - `start`, in probability; what is left is a term `other`.
+
+    contributions : (n_features,) TreeSHAP or linear parts of F in log-odds; start, end : rotation probability
+    of the average lead and of this one; scale : secant that carries log-odds to probability.
+    """
+    columns: dict[str, float] = {}
+    for feature, part in zip(contract.features, contributions, strict=True):
+        columns[feature.column] = columns.get(feature.column, 0.0) + float(part) * scale
+    terms = tuple(Term(name, "lead") for name in columns)
+    shares = np.array(list(columns.values()))
+    remainder = end - start - shares.sum()
+    return (*terms, Term("other", "lead")), np.append(shares, remainder)
+
+
+def shap_values(booster: Any, design: np.ndarray) -> np.ndarray:
+    """shap's own TreeExplainer on a LightGBM booster, in log-odds, shape (n, n_features): for plots and checks.
+
+    Importing shap takes seconds, so it happens here and never in the service.
+    """
+    import shap  # heavy; offline only
+
+    return np.asarray(shap.TreeExplainer(booster).shap_values(design, check_additivity=False))

@@ -1,0 +1,256 @@
+"""F(x): the lead alone, in log-odds. LightGBM or logistic regression, chosen by time-ordered cross-validation."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import lightgbm as lgb
+import numpy as np
+
+from features.columns import ColumnContract
+from training.logistic import fit_ridge_logistic, logit
+from training.splits import time_folds
+
+FOLDS = 3
+MOST_ROUNDS = 400
+PATIENCE = 25
+RIDGE = 4.0  # prior precision of a standardised coefficient: sd .5 in log-odds
+TREES = {
+    "objective": "binary",
+    "learning_rate": 0.06,
+    "num_leaves": 15,
+    "min_data_in_leaf": 40,
+    "lambda_l2": 5.0,
+    "feature_fraction": 0.7,
+    "cat_smooth": 20.0,
+    "cat_l2": 20.0,
+    "max_cat_threshold": 16,
+    "max_bin": 127,
+    "boost_from_average": False,  # with init_score LightGBM would not do it; the base rate is in the offset
+    "num_threads": 1,
+    "deterministic": True,
+    "force_col_wise": True,
+    "verbosity": -1,
+}
+
+
+class LeadModel(Protocol):
+    """What the rest of the house asks of F."""
+
+    kind: str
+
+    def log_odds(self, leads: np.ndarray) -> np.ndarray:
+        """F(x) in log-odds, shape (n,), at `by hand` = 0."""
+
+    def contributions(self, leads: np.ndarray) -> np.ndarray:
+        """Additive contributions to F(x) in log-odds, shape (n, n_features + 1); the last is the base value."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to fit F: which kind, and for trees how many rounds and with which parameters."""
+
+    kind: str  # "trees" or "logistic"
+    rounds: int
+    parameters: Mapping[str, Any]
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Trees:
+    """F as a LightGBM booster over the lead matrix and one column `by hand`, which is 0 at prediction."""
+
+    booster: lgb.Booster
+    base: float
+    kind: str = "trees"
+
+    def log_odds(self, leads: np.ndarray) -> np.ndarray:
+        """F(x) in log-odds, shape (n,)."""
+        return self.base + self._predict(leads, raw_score=True)
+
+    def contributions(self, leads: np.ndarray) -> np.ndarray:
+        """TreeSHAP (LightGBM's pred_contrib), shape (n, n_features + 1)."""
+        values = self._predict(leads, pred_contrib=True)
+        base = values[:, -1] + values[:, -2] + self.base  # `by hand` is fixed, so its part belongs to the base
+        return np.column_stack([values[:, :-2], base])
+
+    def _predict(self, leads: np.ndarray, **how: bool) -> np.ndarray:
+        design = np.column_stack([leads, np.zeros(len(leads))])
+        return np.asarray(self.booster.predict(design, num_threads=1, **how))
+
+
+@dataclass(frozen=True)
+class Logistic:
+    """F as a ridge logistic regression over one-hot categories, standardised numbers and missing marks."""
+
+    categorical: tuple[int, ...]
+    levels: tuple[int, ...]  # level count of each categorical feature
+    means: np.ndarray  # (n_numbers,)
+    scales: np.ndarray  # (n_numbers,)
+    coefficients: np.ndarray  # (k,), the intercept first
+    kind: str = "logistic"
+
+    def log_odds(self, leads: np.ndarray) -> np.ndarray:
+        """F(x) in log-odds, shape (n,)."""
+        return self.design(leads) @ self.coefficients
+
+    def contributions(self, leads: np.ndarray) -> np.ndarray:
+        """Each feature's own part of the linear predictor, shape (n, n_features + 1)."""
+        parts = self.design(leads) * self.coefficients
+        result = np.zeros((len(leads), leads.shape[1] + 1))
+        result[:, -1] = parts[:, 0]
+        for column, feature in enumerate(self._feature_of_column(leads.shape[1]), start=1):
+            result[:, feature] += parts[:, column]
+        return result
+
+    def design(self, leads: np.ndarray) -> np.ndarray:
+        """The design matrix, shape (n, k): 1, levels, standardised numbers, marks of missing numbers."""
+        plain = [i for i in range(leads.shape[1]) if i not in self.categorical]
+        codes = [leads[:, [f]] == np.arange(n) for f, n in zip(self.categorical, self.levels, strict=True)]
+        values = leads[:, plain]
+        scaled = np.clip(np.nan_to_num((values - self.means) / self.scales, nan=0.0), -4.0, 4.0)
+        return np.column_stack([np.ones(len(leads)), *codes, scaled, np.isnan(values)]).astype(float)
+
+    def _feature_of_column(self, n_features: int) -> list[int]:
+        plain = [i for i in range(n_features) if i not in self.categorical]
+        coded = [f for f, n in zip(self.categorical, self.levels, strict=True) for _ in range(n)]
+        return coded + plain + plain
+
+
+def choose_recipe(
+    contract: ColumnContract,
+    leads: np.ndarray,
+    converted: np.ndarray,
+    at_days: np.ndarray,
+    *,
+    seed: int,
+    trees: Mapping[str, Any] = TREES,
+) -> tuple[Recipe, dict[str, float]]:
+    """The kind of F with the lower log-loss on later rows, and each kind's log-loss.
+
+    Each of 3 consecutive blocks is predicted from what came before; the number of trees is the mean of what
+    early stopping found there, scaled up a little for the larger final fit.
+    """
+    losses: dict[str, list[float]] = {"trees": [], "logistic": []}
+    rounds = []
+    nobody = np.zeros(len(leads))
+    for train, test in time_folds(at_days, FOLDS):
+        if not 0 < converted[train].sum() < len(train):
+            continue
+        grown = _grow(contract, leads[train], nobody[train], converted[train], nobody[train], trees, seed,
+                      watch=(leads[test], converted[test]))
+        rounds.append(grown.booster.best_iteration or 1)
+        losses["trees"].append(log_loss(converted[test], grown.log_odds(leads[test])))
+        linear = fit_logistic(contract, leads[train], converted[train], nobody[train])
+        losses["logistic"].append(log_loss(converted[test], linear.log_odds(leads[test])))
+    if not rounds:
+        return Recipe("logistic", 0, dict(trees), seed), {}
+    means = {kind: float(np.mean(values)) for kind, values in losses.items()}
+    kind = min(means, key=lambda one: means[one])
+    return Recipe(kind, max(10, round(1.2 * float(np.mean(rounds)))), dict(trees), seed), means
+
+
+def fit_lead_model(
+    recipe: Recipe,
+    contract: ColumnContract,
+    leads: np.ndarray,
+    by_hand: np.ndarray,
+    converted: np.ndarray,
+    offset: np.ndarray,
+) -> LeadModel:
+    """F fitted beside a fixed offset (the rep part), in log-odds.
+
+    leads : (n, n_features); by_hand : 0/1 (n,), a person chose the rep; converted : 0/1 (n,); offset : (n,).
+    """
+    if recipe.kind == "logistic":
+        return fit_logistic(contract, leads, converted, offset)
+    return _grow(contract, leads, by_hand, converted, offset, recipe.parameters, recipe.seed, rounds=recipe.rounds)
+
+
+def log_loss(converted: np.ndarray, log_odds: np.ndarray) -> float:
+    """Mean negative log-likelihood of 0/1 outcomes under log-odds, in nats."""
+    return float(np.mean(np.logaddexp(0.0, log_odds) - converted * log_odds))
+
+
+def fit_logistic(
+    contract: ColumnContract, leads: np.ndarray, converted: np.ndarray, offset: np.ndarray
+) -> Logistic:
+    """Ridge logistic regression with an offset; an intercept without penalty."""
+    plain = [i for i in range(leads.shape[1]) if i not in contract.categorical]
+    values = leads[:, plain]
+    known = ~np.isnan(values)
+    counts = np.maximum(known.sum(axis=0), 1)
+    means = np.where(known, values, 0.0).sum(axis=0) / counts
+    spread = np.sqrt(np.where(known, (values - means) ** 2, 0.0).sum(axis=0) / counts)
+    levels = tuple(len(contract.features[i].levels) for i in contract.categorical)
+    empty = Logistic(contract.categorical, levels, means, np.where(spread > 0, spread, 1.0), np.empty(0))
+    design = empty.design(leads)
+    precision = np.full(design.shape[1], RIDGE)
+    precision[0] = 1e-6
+    coefficients, _ = fit_ridge_logistic(design, converted, offset, precision)
+    return Logistic(empty.categorical, empty.levels, empty.means, empty.scales, coefficients)
+
+
+def _grow(
+    contract: ColumnContract,
+    leads: np.ndarray,
+    by_hand: np.ndarray,
+    converted: np.ndarray,
+    offset: np.ndarray,
+    parameters: Mapping[str, Any],
+    seed: int,
+    *,
+    rounds: int = MOST_ROUNDS,
+    watch: tuple[np.ndarray, np.ndarray] | None = None,
+) -> Trees:
+    # LightGBM does not boost from the average where an init_score is given: the base rate goes into it.
+    base = float(logit(np.mean(converted)) - np.mean(offset))
+    settings = {**parameters, "seed": seed}
+    names = [f"c{i}" for i in range(leads.shape[1])] + ["by_hand"]
+    train = lgb.Dataset(
+        np.column_stack([leads, by_hand]),
+        converted,
+        init_score=offset + base,
+        categorical_feature=list(contract.categorical),
+        feature_name=names,
+        free_raw_data=True,
+        params={"verbosity": -1, "max_bin": parameters["max_bin"], "min_data_in_leaf": parameters["min_data_in_leaf"]},
+    )
+    if watch is None:
+        return Trees(lgb.train(settings, train, num_boost_round=rounds), base)
+    later = train.create_valid(
+        np.column_stack([watch[0], np.zeros(len(watch[0]))]), watch[1], init_score=np.full(len(watch[0]), base)
+    )
+    stop = lgb.early_stopping(PATIENCE, verbose=False)
+    return Trees(lgb.train(settings, train, num_boost_round=rounds, valid_sets=[later], callbacks=[stop]), base)
+
+
+def out_of_fold(
+    recipe: Recipe,
+    contract: ColumnContract,
+    leads: np.ndarray,
+    by_hand: np.ndarray,
+    converted: np.ndarray,
+    offset: np.ndarray,
+    folds: np.ndarray,
+) -> np.ndarray:
+    """F(x_i) + its `by hand` part, each row predicted by a fit that did not see it, shape (n,).
+
+    folds : (n,) fold number of each row. An F that saw the row would have taken up the rep's effect.
+    """
+    result = np.empty(len(leads))
+    for fold in np.unique(folds):
+        seen, unseen = folds != fold, folds == fold
+        model = fit_lead_model(recipe, contract, leads[seen], by_hand[seen], converted[seen], offset[seen])
+        result[unseen] = with_by_hand(model, leads[unseen], by_hand[unseen])
+    return result
+
+
+def with_by_hand(model: LeadModel, leads: np.ndarray, by_hand: np.ndarray) -> np.ndarray:
+    """F(x) as the row stood, its `by hand` mark included, in log-odds, shape (n,)."""
+    if not isinstance(model, Trees):
+        return model.log_odds(leads)
+    design = np.column_stack([leads, by_hand])
+    return model.base + np.asarray(model.booster.predict(design, raw_score=True, num_threads=1))
+
+

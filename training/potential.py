@@ -1,0 +1,118 @@
+"""Is there anything to match? A permutation test of the rep's effect, and the verdict in four words.
+
+Reps are shuffled within strata of what the assignment rule looked at; only rows that no person chose can
+confirm an effect, for where people chose, the test mostly finds their choosing (reference figures: 67 % false
+alarms on all rows under hidden grades, 7 % on clean rows).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import expit
+
+SHUFFLES = 199
+LEVEL = 0.05
+SEGMENT_WEIGHT = 0.15  # of each segment column beside the intercept
+SEGMENT_RIDGE = 25.0  # information below which a segment hardly counts
+LEAST_ROWS, LEAST_CONVERSIONS, LEAST_REPS = 500, 50, 2
+LEAST_CLEAN_ROWS = 300
+
+
+@dataclass(frozen=True)
+class Potential:
+    """The verdict and the p-values it rests on; a p-value is NaN where its test could not be made."""
+
+    verdict: str  # rep_matters, unconfirmed, no_detectable_rep_effect, too_little_data
+    p_clean: float
+    p_all: float
+    clean_rows: int
+    rows: int
+    why: str  # in one sentence
+
+
+def judge(
+    *,
+    design: np.ndarray,
+    rep: np.ndarray,
+    converted: np.ndarray,
+    log_odds: np.ndarray,
+    by_hand: np.ndarray,
+    strata: np.ndarray,
+    rng: np.random.Generator,
+) -> Potential:
+    """Whether the data show that it matters which rep gets a lead.
+
+    design : z(x), (n, width), intercept first; rep : int (n,); converted : 0/1 (n,); log_odds : (n,) of the lead
+    alone, out of fold; by_hand : bool (n,); strata : int (n,), rows among which reps may be swapped.
+    """
+    rows, conversions, reps = len(rep), int(converted.sum()), len(np.unique(rep))
+    clean = ~by_hand
+    if rows < LEAST_ROWS or min(conversions, rows - conversions) < LEAST_CONVERSIONS or reps < LEAST_REPS:
+        why = f"{rows:,} mature rows with {conversions:,} conversions among {reps} reps are too few to tell."
+        return Potential("too_little_data", np.nan, np.nan, int(clean.sum()), rows, why)
+    p_all = permutation_p(design, rep, converted, log_odds, strata, rng)
+    p_clean = np.nan
+    if clean.sum() >= LEAST_CLEAN_ROWS:
+        p_clean = permutation_p(design[clean], rep[clean], converted[clean], log_odds[clean], strata[clean], rng)
+    verdict, why = _verdict(p_clean, p_all, int(clean.sum()))
+    return Potential(verdict, p_clean, p_all, int(clean.sum()), rows, why)
+
+
+def _verdict(p_clean: float, p_all: float, clean_rows: int) -> tuple[str, str]:
+    if p_clean <= LEVEL:
+        return "rep_matters", f"Seen in {clean_rows:,} rows that no person chose (p = {p_clean:.3f})."
+    if p_all <= LEVEL:
+        where = "only in rows where people chose" if clean_rows >= LEAST_CLEAN_ROWS else "but too few rows say why"
+        return "unconfirmed", f"Reps differ (p = {p_all:.3f}), {where}: it may be their choosing. Run a trial first."
+    return "no_detectable_rep_effect", f"Shuffled reps look the same as the real ones (p = {p_all:.2f})."
+
+
+def permutation_p(
+    design: np.ndarray,
+    rep: np.ndarray,
+    converted: np.ndarray,
+    log_odds: np.ndarray,
+    strata: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    shuffles: int = SHUFFLES,
+) -> float:
+    """p-value of `score_statistic` against reps shuffled within strata, in (0, 1]."""
+    p = expit(log_odds)
+    residual, weight = converted - p, p * (1 - p)
+    signals, information = design * residual[:, None], design**2 * weight[:, None]
+    seen = score_statistic(signals, information, rep)
+    order = np.argsort(strata, kind="stable")
+    hits = 0
+    for _ in range(shuffles):
+        mixed = order[np.lexsort((rng.random(len(order)), strata[order]))]
+        shuffled = np.empty_like(rep)
+        shuffled[order] = rep[mixed]
+        hits += score_statistic(signals, information, shuffled) >= seen
+    return (1 + hits) / (1 + shuffles)
+
+
+def score_statistic(signals: np.ndarray, information: np.ndarray, rep: np.ndarray) -> float:
+    """How much more the reps' summed residuals scatter than chance would make them, over all columns of z.
+
+    signals : z * (y - p), (n, width); information : z^2 p (1 - p), (n, width); rep : int (n,). For the intercept
+    sum (S^2 - I) / I; for each other column .15 * sum (S^2 - I) / (I + 25), S and I summed a rep.
+    """
+    order = np.argsort(rep, kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(rep[order]) > 0])
+    s = np.add.reduceat(signals[order], starts)
+    i = np.add.reduceat(information[order], starts)
+    excess = s**2 - i
+    overall = np.sum(excess[:, 0] / np.maximum(i[:, 0], 1e-12))
+    return float(overall + SEGMENT_WEIGHT * np.sum(excess[:, 1:] / (i[:, 1:] + SEGMENT_RIDGE)))
+
+
+def assignment_strata(
+    columns: list[np.ndarray], assigned_by: np.ndarray, at_days: np.ndarray, *, block_days: float = 30.0
+) -> np.ndarray:
+    """A stratum number for each row: what the rule looked at, why the rep was given, and the month, shape (n,)."""
+    block = np.floor((at_days - at_days.min()) / block_days)
+    parts = [*(np.nan_to_num(column, nan=-1.0) for column in columns), block]
+    _, reason = np.unique(assigned_by, return_inverse=True)
+    _, strata = np.unique(np.column_stack([*parts, reason]), axis=0, return_inverse=True)
+    return strata
