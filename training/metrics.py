@@ -4,9 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import xlog1py, xlogy
-from scipy.stats import rankdata
-
-from training.intervals import wilson
+from scipy.stats import norm, rankdata
 
 CALIBRATION_BINS = 10
 BOOTSTRAP_DRAWS = 200
@@ -89,7 +87,7 @@ def expected_calibration_error(
     """Mean gap between predicted and observed rate over ten groups of equal size, weighted by rows.
 
     Never below 0, so chance alone lifts it: a perfect model on n rows shows about
-    sqrt(10 * p * (1 - p) / n). The standard error is the bootstrap's over rows, groups held fixed.
+    0.8 * sqrt(10 * p * (1 - p) / n). The standard error is the bootstrap's over rows, groups held fixed.
     Source: Naeini, Cooper & Hauskrecht (2015), AAAI 29, with quantile groups as in
     Nguyen & O'Connor (2015), doi:10.18653/v1/D15-1182.
     """
@@ -121,6 +119,19 @@ def reliability(
     return curve
 
 
+def wilson(successes: float, rows: int, level: float) -> tuple[float, float]:
+    """Wilson's interval of a share: it stays inside [0, 1] and has width even at 0 of n.
+
+    Source: Wilson (1927), doi:10.1080/01621459.1927.10502953.
+    """
+    z = norm.ppf((1 + level) / 2)
+    share = successes / rows
+    centre = (share + z**2 / (2 * rows)) / (1 + z**2 / rows)
+    half = z / (1 + z**2 / rows) * np.sqrt(share * (1 - share) / rows + z**2 / (4 * rows**2))
+    # At 0 and at n of n the ends are exact; rounding must not lift them off the share itself.
+    return max(0.0, min(share, float(centre - half))), min(1.0, max(share, float(centre + half)))
+
+
 def quantile_groups(probability: np.ndarray, bins: int) -> np.ndarray:
     """A group number for each row, groups of about equal size; equal probabilities share a group."""
     edges = np.quantile(probability, np.arange(1, bins) / bins)
@@ -136,7 +147,7 @@ def _mean(per_row: np.ndarray) -> Estimate:
 def _checked(converted: np.ndarray, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     outcome, chance = np.asarray(converted, dtype=float), np.asarray(probability, dtype=float)
     if outcome.shape != chance.shape or outcome.ndim != 1 or not len(outcome):
-        raise ValueError(f"Expected one outcome and one probability a row, got {outcome.shape} and {chance.shape}.")
+        raise ValueError(f"Expected an outcome and a probability a row, got {outcome.shape} and {chance.shape}.")
     if not np.isin(outcome, (0.0, 1.0)).all():
         raise ValueError("Outcomes must be 0 or 1; leave out leads whose outcome is not known yet.")
     if not ((chance >= 0) & (chance <= 1)).all():
