@@ -1,0 +1,1 @@
+"""The ledger: who was given which lead, why, by whom, and what came of it, in SQLite or PostgreSQL."""
