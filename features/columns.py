@@ -19,7 +19,8 @@ OTHER = "(other)"
 SECONDS_A_DAY = 86_400.0
 YES = frozenset({"yes", "true", "y", "t", "on", "是", "有"})
 NO = frozenset({"no", "false", "n", "f", "off", "否", "无"})
-FLAG_WORDS = {word: 1.0 for word in YES} | {word: 0.0 for word in NO} | {"1": 1.0, "0": 0.0}
+Values = Sequence[Any] | np.ndarray
+FLAG_WORDS = dict.fromkeys(YES, 1.0) | dict.fromkeys(NO, 0.0) | {"1": 1.0, "0": 0.0}
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class ColumnContract:
         """Where a feature stands in the encoded matrix."""
         return next(i for i, known in enumerate(self.features) if known.name == feature)
 
-    def encode(self, table: Mapping[str, Sequence[Any]], n_rows: int) -> np.ndarray:
+    def encode(self, table: Mapping[str, Values], n_rows: int) -> np.ndarray:
         """The lead matrix, float64, shape (n_rows, n_features); NaN where a value is missing or unreadable.
 
         table : column name -> raw values, each of length n_rows; a column that is absent counts as missing.
@@ -91,7 +92,7 @@ class ColumnContract:
         return np.column_stack(parts) if parts else np.empty((n_rows, 0))
 
     def _encode_column(
-        self, column: Column, values: Sequence[Any] | None, created: np.ndarray, n_rows: int
+        self, column: Column, values: Values | None, created: np.ndarray, n_rows: int
     ) -> np.ndarray:
         if values is None:
             width = len(column.levels) if column.kind == "list" else 1
@@ -166,10 +167,10 @@ def tokens_of(value: Any) -> tuple[str, ...] | None:
         return tuple(str(item).strip() for item in value if not is_missing(item))
     if is_missing(value):
         return None
-    return tuple(item.strip() for item in str(value).replace("；", ";").split(";") if item.strip())  # noqa: RUF001
+    return tuple(item.strip() for item in str(value).replace("；", ";").split(";") if item.strip())
 
 
-def numbers(values: Sequence[Any]) -> np.ndarray:
+def numbers(values: Values) -> np.ndarray:
     """Values as float64; NaN where a value is missing, infinite or not a number."""
     array = np.asarray(values)
     if array.dtype.kind in "fiub":
@@ -178,7 +179,7 @@ def numbers(values: Sequence[Any]) -> np.ndarray:
     return np.array([_number(value) for value in values], dtype=float)
 
 
-def instants(values: Sequence[Any]) -> np.ndarray:
+def instants(values: Values) -> np.ndarray:
     """Instants as days since 1970-01-01 UTC; NaN where a value is missing or not an ISO date or time."""
     array = np.asarray(getattr(values, "to_numpy", lambda **_: values)(), dtype=None)
     if array.dtype.kind == "M":
@@ -247,7 +248,7 @@ def _offset_days(hour_utc: int, zone: ZoneInfo) -> float:
     return offset.total_seconds() / SECONDS_A_DAY if offset else 0.0
 
 
-def count_levels(values: Sequence[Any], *, many: bool) -> Counter[str]:
+def count_levels(values: Values, *, many: bool) -> Counter[str]:
     """How often each level (or, for lists, each item) occurs."""
     if many:
         return Counter(token for value in values for token in (tokens_of(value) or ()))

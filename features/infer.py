@@ -1,8 +1,7 @@
 """Which type each attribute has, judged from its values, and which columns cannot serve."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -112,7 +111,7 @@ def _counts_up(values: np.ndarray) -> bool:
     return bool(max(np.mean(steps > 0), np.mean(steps < 0)) > READABLE_SHARE)
 
 
-def _levels(values: Sequence[Any], kind: str) -> tuple[str, ...]:
+def _levels(values: np.ndarray, kind: str) -> tuple[str, ...]:
     if kind not in ("category", "list"):
         return ()
     counts = count_levels(values, many=kind == "list")

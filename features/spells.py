@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-
 from data.dataset import Dataset
+
 from data.roster import Rep
 from features.columns import ColumnContract
 from features.history import relative_load

@@ -1,6 +1,6 @@
 """F and the rep effects together: P(convert | lead, rep) for every rep of a roster at once.
 
-    eta(x, r) = intercept + slope * (F(x) + f(x, r)'beta + z(x)'b_r),    P = 1 / (1 + exp(-eta))
+eta(x, r) = intercept + slope * (F(x) + f(x, r)'beta + z(x)'b_r),    P = 1 / (1 + exp(-eta))
 """
 
 from collections.abc import Mapping, Sequence
@@ -75,7 +75,7 @@ class RosterModel:
         return f
 
     def rep_part(self, leads: np.ndarray, at_days: np.ndarray) -> np.ndarray:
-        """f'beta + z'b before recalibration, in log-odds, shape (n_leads, n_reps)."""
+        """F'beta + z'b before recalibration, in log-odds, shape (n_leads, n_reps)."""
         z = self.model.lead_design.matrix(leads)
         return z @ self.effects.T + self.pairs(leads, at_days) @ self.model.effects.beta
 

@@ -115,7 +115,7 @@ def lead_shares(
 
 
 def shap_values(booster: Any, design: np.ndarray) -> np.ndarray:
-    """shap's own TreeExplainer on a LightGBM booster, in log-odds, shape (n, n_features): for plots and checks.
+    """Shap's own TreeExplainer on a LightGBM booster, in log-odds, shape (n, n_features): for plots and checks.
 
     Importing shap takes seconds, so it happens here and never in the service.
     """

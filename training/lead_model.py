@@ -37,7 +37,9 @@ TREES = {
 class LeadModel(Protocol):
     """What the rest of the house asks of F."""
 
-    kind: str
+    @property
+    def kind(self) -> str:
+        """`trees` or `logistic`."""
 
     def log_odds(self, leads: np.ndarray) -> np.ndarray:
         """F(x) in log-odds, shape (n,), at `by hand` = 0."""

@@ -8,6 +8,7 @@ alarms on all rows under hidden grades, 7 % on clean rows).
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csr_array
 from scipy.special import expit
 
 SHUFFLES = 199
@@ -80,28 +81,27 @@ def permutation_p(
     """p-value of `score_statistic` against reps shuffled within strata, in (0, 1]."""
     p = expit(log_odds)
     residual, weight = converted - p, p * (1 - p)
-    signals, information = design * residual[:, None], design**2 * weight[:, None]
-    seen = score_statistic(signals, information, rep)
+    rows = np.hstack([design * residual[:, None], design**2 * weight[:, None]])
+    seen = score_statistic(rows, rep)
     order = np.argsort(strata, kind="stable")
     hits = 0
     for _ in range(shuffles):
         mixed = order[np.lexsort((rng.random(len(order)), strata[order]))]
         shuffled = np.empty_like(rep)
         shuffled[order] = rep[mixed]
-        hits += score_statistic(signals, information, shuffled) >= seen
+        hits += score_statistic(rows, shuffled) >= seen
     return (1 + hits) / (1 + shuffles)
 
 
-def score_statistic(signals: np.ndarray, information: np.ndarray, rep: np.ndarray) -> float:
+def score_statistic(rows: np.ndarray, rep: np.ndarray) -> float:
     """How much more the reps' summed residuals scatter than chance would make them, over all columns of z.
 
-    signals : z * (y - p), (n, width); information : z^2 p (1 - p), (n, width); rep : int (n,). For the intercept
-    sum (S^2 - I) / I; for each other column .15 * sum (S^2 - I) / (I + 25), S and I summed a rep.
+    rows : (n, 2 * width), z * (y - p) beside z^2 p (1 - p); rep : int (n,). For the intercept
+    sum (S^2 - I) / I; for each other column .15 * sum (S^2 - I) / (I + 25), S and I the sums of a rep.
     """
-    order = np.argsort(rep, kind="stable")
-    starts = np.flatnonzero(np.r_[True, np.diff(rep[order]) > 0])
-    s = np.add.reduceat(signals[order], starts)
-    i = np.add.reduceat(information[order], starts)
+    one_hot = csr_array((np.ones(len(rep)), (rep, np.arange(len(rep)))), shape=(int(rep.max()) + 1, len(rep)))
+    sums = one_hot @ rows
+    s, i = np.hsplit(sums, 2)
     excess = s**2 - i
     overall = np.sum(excess[:, 0] / np.maximum(i[:, 0], 1e-12))
     return float(overall + SEGMENT_WEIGHT * np.sum(excess[:, 1:] / (i[:, 1:] + SEGMENT_RIDGE)))

@@ -10,6 +10,7 @@ Sources: MacKay (1992), doi:10.1162/neco.1992.4.3.415; Morris (1983), doi:10.108
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy.special import expit
@@ -31,10 +32,25 @@ class RepEffects:
     effects: np.ndarray  # (n_reps, width)
     covariance: np.ndarray  # (n_reps, width, width)
     prior_variance: np.ndarray  # (width,): a rep never seen has effects 0 with this variance
+    hand_effects: np.ndarray  # (n_reps,) g_r: how rows picked by hand for this rep differed; 0 at prediction
     hand_variance: float  # tau_hand^2
     beta: np.ndarray  # (n_pairs,)
     beta_covariance: np.ndarray  # (n_pairs, n_pairs)
     load_effect: float  # of twice the usual load; a prediction is made at the usual load
+
+
+def no_reps(width: int, n_pairs: int) -> RepEffects:
+    """The effects of a data set without reps: none, and only the prior's word on a new one."""
+    return RepEffects(
+        effects=np.empty((0, width)),
+        covariance=np.empty((0, width, width)),
+        prior_variance=np.full(width, PRIOR_SD**2),
+        hand_effects=np.empty(0),
+        hand_variance=PRIOR_SD**2,
+        beta=np.zeros(n_pairs),
+        beta_covariance=np.eye(n_pairs) / PAIR_PRECISION,
+        load_effect=0.0,
+    )
 
 
 @dataclass(frozen=True)
@@ -80,6 +96,7 @@ def fit_rep_effects(
         effects=effects[:, :-1],
         covariance=covariance[:, :-1, :-1],
         prior_variance=variance[:-1],
+        hand_effects=effects[:, -1],
         hand_variance=float(variance[-1]),
         beta=beta[:-1],
         beta_covariance=beta_covariance[:-1, :-1],
@@ -88,9 +105,10 @@ def fit_rep_effects(
 
 
 def offset_of(effects: RepEffects, evidence: Evidence) -> np.ndarray:
-    """The rep part of each row's log-odds without the hand-picking term, shape (n,): F's offset."""
+    """The rep part of each row's log-odds as the row stood, shape (n,): F's offset."""
     own = np.einsum("nw,nw->n", evidence.design, effects.effects[evidence.rep])
-    return own + evidence.pairs @ effects.beta + evidence.load * effects.load_effect
+    picked = evidence.by_hand * effects.hand_effects[evidence.rep]
+    return own + picked + evidence.pairs @ effects.beta + evidence.load * effects.load_effect
 
 
 def _starting_point(
@@ -99,7 +117,7 @@ def _starting_point(
     if start is None:
         return np.full(len(group), PRIOR_SD**2), np.zeros((n_reps, len(group))), np.zeros(n_fixed)
     variance = np.append(start.prior_variance, start.hand_variance)
-    effects = np.column_stack([start.effects, np.zeros(n_reps)])
+    effects = np.column_stack([start.effects, start.hand_effects])
     return variance, effects, np.append(start.beta, start.load_effect)
 
 
@@ -119,7 +137,7 @@ def _newton(
         residual, weight = converted - p, p * (1 - p)
         hessian = np.zeros((n_reps, width, width))
         gradient = -effects / variance
-        for one, (first, last) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+        for one, (first, last) in enumerate(pairwise(bounds)):
             rows = design[first:last]
             hessian[one] = (rows.T * weight[first:last]) @ rows
             gradient[one] += residual[first:last] @ rows

@@ -1,0 +1,154 @@
+"""From spells to a ConversionModel: F and the rep effects in turn, then the level from the newest rows."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import expit
+
+from features.columns import ColumnContract
+from features.leads import LeadDesign, choose_design
+from features.pairs import PairDesign, RepMatches, find_pairs
+from features.spells import Spells
+from training.calibration import Calibration, recalibrate
+from training.conversion import ConversionModel, RosterModel
+from training.lead_model import LeadModel, Recipe, choose_recipe, fit_lead_model, out_of_fold, with_by_hand
+from training.rep_effects import Evidence, RepEffects, fit_rep_effects, no_reps, offset_of
+from training.splits import cross_folds
+
+CROSS_FOLDS = 4
+ROUNDS = 2  # F with the rep part as offset, then the rep part given F, twice
+SCORED_SAMPLE = 5_000  # leads that the score's percentiles are taken from
+GRADE_SHARES = (0.8, 0.5, 0.2)  # A: the best fifth; B and C: the next three tenths each
+RECALIBRATION_DAYS = 30.0
+RECALIBRATION_ROWS = 1_000
+
+
+@dataclass(frozen=True)
+class Parts:
+    """F and the rep effects, before recalibration, with each training row's own log-odds."""
+
+    recipe: Recipe
+    lead_losses: dict[str, float]  # log-loss of each kind of F on later rows
+    lead_model: LeadModel
+    lead_design: LeadDesign
+    pair_design: PairDesign
+    effects: RepEffects
+    lead_log_odds: np.ndarray  # (n,) F, out of fold
+    log_odds: np.ndarray  # (n,) F out of fold and the rep part, as the row stood
+
+
+def fit_parts(spells: Spells, contract: ColumnContract, *, seed: int, recipe: Recipe | None = None) -> Parts:
+    """F and the rep effects fitted to mature spells.
+
+    recipe : how to fit F; chosen by time-ordered cross-validation where it is not given.
+    """
+    rng = np.random.default_rng(seed)
+    losses: dict[str, float] = {}
+    if recipe is None:
+        recipe, losses = choose_recipe(contract, spells.leads, spells.converted, spells.at_days, seed=seed)
+    lead_design = choose_design(contract, spells.leads)
+    pair_design = find_pairs(contract, spells.reps)
+    evidence = gather(spells, contract, lead_design, pair_design)
+    marks = evidence.by_hand.astype(float)
+    folds = cross_folds(len(spells), CROSS_FOLDS, rng)
+    effects = no_reps(lead_design.width, pair_design.width)
+    offset = np.zeros(len(spells))
+    for round_ in range(ROUNDS):
+        if not spells.reps and round_:
+            break
+        lead = out_of_fold(recipe, contract, spells.leads, marks, spells.converted, offset, folds)
+        if spells.reps:
+            effects = fit_rep_effects(
+                evidence,
+                lead,
+                groups=lead_design.groups,
+                n_reps=len(spells.reps),
+                start=effects if round_ else None,
+            )
+            offset = offset_of(effects, evidence)
+    lead_model = fit_lead_model(recipe, contract, spells.leads, marks, spells.converted, offset)
+    return Parts(recipe, losses, lead_model, lead_design, pair_design, effects, lead, lead + offset)
+
+
+def gather(spells: Spells, contract: ColumnContract, lead_design: LeadDesign, pair_design: PairDesign) -> Evidence:
+    """The arrays that the rep effects are fitted to."""
+    if spells.reps:
+        pairs = RepMatches(pair_design, contract, spells.reps).for_pairs(spells.leads, spells.rep, spells.at_days)
+    else:
+        pairs = np.zeros((len(spells), pair_design.width))
+    # Where no row says that nobody picked, a mark on all of them would only rename the rep's own effect.
+    by_hand = spells.by_hand & spells.reasons_logged
+    return Evidence(
+        lead_design.matrix(spells.leads), spells.rep, pairs, by_hand, np.nan_to_num(spells.load), spells.converted
+    )
+
+
+def newest_window(at_days: np.ndarray, window_days: float, *, dated: bool) -> np.ndarray:
+    """Mask of the rows that set the level: the newest W days (30 and 1,000 rows at least), or the newest fifth."""
+    if not dated:
+        return at_days >= np.quantile(at_days, 0.8)
+    newest = at_days >= at_days.max() - max(window_days, RECALIBRATION_DAYS)
+    if newest.sum() < RECALIBRATION_ROWS:
+        newest = at_days >= np.sort(at_days)[-min(RECALIBRATION_ROWS, len(at_days))]
+    return newest
+
+
+def assemble(
+    parts: Parts, spells: Spells, contract: ColumnContract, *, verdict: str, facts: dict[str, object]
+) -> ConversionModel:
+    """The finished model: recalibrated on the newest rows, with the lead score's percentiles and grades."""
+    newest = newest_window(spells.at_days, spells.labels.window_days, dated=contract.dated)
+    calibration = recalibrate(spells.converted[newest], parts.log_odds[newest])
+    draft = _model(parts, spells, contract, calibration, np.zeros(101), (0.0, 0.0, 0.0), verdict, facts)
+    rotation = rotation_sample(draft, spells)
+    grid = np.percentile(rotation, np.arange(101))
+    cuts = tuple(float(np.quantile(rotation, share)) for share in GRADE_SHARES)
+    return _model(parts, spells, contract, calibration, grid, (cuts[0], cuts[1], cuts[2]), verdict, facts)
+
+
+def _model(
+    parts: Parts,
+    spells: Spells,
+    contract: ColumnContract,
+    calibration: Calibration,
+    grid: np.ndarray,
+    cuts: tuple[float, float, float],
+    verdict: str,
+    facts: dict[str, object],
+) -> ConversionModel:
+    return ConversionModel(
+        contract=contract,
+        lead_model=parts.lead_model,
+        lead_design=parts.lead_design,
+        pair_design=parts.pair_design,
+        reps=spells.reps,
+        effects=parts.effects,
+        calibration=calibration,
+        score_grid=grid,
+        grade_cuts=cuts,
+        verdict=verdict,
+        window_days=spells.labels.window_days,
+        facts=facts,
+    )
+
+
+def rotation_sample(model: ConversionModel, spells: Spells) -> np.ndarray:
+    """The rotation probability of some 5,000 training leads, spread evenly over time, shape (n_sample,)."""
+    rows = np.unique(np.linspace(0, len(spells) - 1, min(SCORED_SAMPLE, len(spells))).astype(int))
+    leads, at = spells.leads[rows], spells.at_days[rows]
+    if not spells.reps:
+        return lead_alone(model, leads)
+    return RosterModel(model, spells.reps).probability(leads, at).mean(axis=1)
+
+
+def lead_alone(model: ConversionModel, leads: np.ndarray) -> np.ndarray:
+    """P(convert | lead) without any rep, shape (n,): all there is where a data set has no reps."""
+    return expit(model.calibration.apply(model.lead_model.log_odds(leads)))
+
+
+def predict_spells(model: ConversionModel, spells: Spells) -> tuple[np.ndarray, np.ndarray]:
+    """Log-odds of each spell as it stood, (n,), by the full model and by its lead part alone."""
+    pairs_model = gather(spells, model.contract, model.lead_design, model.pair_design)
+    lead = with_by_hand(model.lead_model, spells.leads, pairs_model.by_hand.astype(float))
+    rep = offset_of(model.effects, pairs_model) if spells.reps else np.zeros(len(spells))
+    return model.calibration.apply(lead + rep), model.calibration.apply(lead)
