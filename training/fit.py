@@ -33,7 +33,7 @@ class Parts:
     lead_design: LeadDesign
     pair_design: PairDesign
     effects: RepEffects
-    lead_log_odds: np.ndarray  # (n,) F, out of fold
+    lead_alone: np.ndarray  # (n,) log-odds of a lead model that knows no reps, out of fold
     log_odds: np.ndarray  # (n,) F out of fold and the rep part, as the row stood
 
 
@@ -52,11 +52,12 @@ def fit_parts(spells: Spells, contract: ColumnContract, *, seed: int, recipe: Re
     marks = evidence.by_hand.astype(float)
     folds = cross_folds(len(spells), CROSS_FOLDS, rng)
     effects = no_reps(lead_design.width, pair_design.width)
-    offset = np.zeros(len(spells))
+    offset = alone = np.zeros(len(spells))
     for round_ in range(ROUNDS):
         if not spells.reps and round_:
             break
         lead = out_of_fold(recipe, contract, spells.leads, marks, spells.converted, offset, folds)
+        alone = lead if round_ == 0 else alone
         if spells.reps:
             effects = fit_rep_effects(
                 evidence,
@@ -67,7 +68,7 @@ def fit_parts(spells: Spells, contract: ColumnContract, *, seed: int, recipe: Re
             )
             offset = offset_of(effects, evidence)
     lead_model = fit_lead_model(recipe, contract, spells.leads, marks, spells.converted, offset)
-    return Parts(recipe, losses, lead_model, lead_design, pair_design, effects, lead, lead + offset)
+    return Parts(recipe, losses, lead_model, lead_design, pair_design, effects, alone, lead + offset)
 
 
 def gather(spells: Spells, contract: ColumnContract, lead_design: LeadDesign, pair_design: PairDesign) -> Evidence:

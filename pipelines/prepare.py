@@ -1,0 +1,72 @@
+"""A data set -> what training sees: columns that may serve, typed; mature spells, encoded."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from data.dataset import Dataset
+from data.errors import InputError
+from features.columns import ColumnContract
+from features.infer import Exclusion, infer_contract
+from features.leakage import find_leaks
+from features.spells import Spells, build_spells, outcomes_so_far
+
+NOT_ATTRIBUTES = frozenset({"lead_id", "customer_id", "created_at", "at_days"})
+LEAST_ROWS = 100
+LEAST_OF_EACH = 20  # conversions, and rows that did not convert
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a data set offers to training."""
+
+    dataset: Dataset
+    contract: ColumnContract
+    excluded: tuple[Exclusion, ...]
+    spells: Spells
+
+
+def prepare(dataset: Dataset) -> Prepared:
+    """The contract, the excluded columns with their reasons, and the mature spells.
+
+    Raises InputError, in one line, where nothing can be learned from the data set.
+    """
+    attributes = dataset.leads.drop(columns=[name for name in NOT_ATTRIBUTES if name in dataset.leads])
+    rows = dataset.leads.set_index("lead_id").index.get_indexer(dataset.assignments["lead_id"])
+    description = dataset.description
+    leaks = find_leaks(
+        attributes.iloc[rows].reset_index(drop=True),
+        outcomes_so_far(dataset),
+        declared=tuple(description.post_assignment),
+    )
+    left = attributes.drop(columns=[leak.column for leak in leaks if leak.column in attributes])
+    contract, useless = infer_contract(
+        left, types=dict(description.types), time_zone=description.time_zone, dated=dataset.dated
+    )
+    try:
+        spells = build_spells(dataset, contract)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    _check_enough(dataset, spells)
+    return Prepared(dataset, contract, (*leaks, *useless), spells)
+
+
+def _check_enough(dataset: Dataset, spells: Spells) -> None:
+    conversions = int(np.sum(spells.converted))
+    others = len(spells) - conversions
+    if len(spells) < LEAST_ROWS:
+        raise InputError(
+            f"assignments: {len(spells)} rows with a mature outcome ({spells.labels.immature:,} are younger than "
+            f"{spells.labels.window_days:.0f} days or still open); at least {LEAST_ROWS} are needed. "
+            "Wait, or set `window:` in dataset.yaml."
+        )
+    if min(conversions, others) < LEAST_OF_EACH:
+        raise InputError(
+            f"assignments: {conversions:,} of {len(spells):,} mature rows converted; at least {LEAST_OF_EACH} that did "
+            f"and {LEAST_OF_EACH} that did not are needed. Check `outcomes:` and `target:` in dataset.yaml."
+        )
+    if len(spells.reps) == 1:
+        raise InputError(
+            "reps: only one rep, so there is nobody to choose between. For the lead part alone, write "
+            "`reps: none` in dataset.yaml."
+        )
