@@ -42,7 +42,7 @@ def reserve(
 def release(tx: Connection, decision_id: str, *, kind: str, at: datetime, actor: str = "sweep") -> bool:
     """Whether the decision's slot was given back now; a second time does nothing.
 
-    kind : "recycled" (the lead will be decided anew) or "timed_out" (the rep keeps the lead, the slot is free).
-    Won, lost and reassigned come through `outcomes.receive` and `overrides.record`, which release by themselves.
+    kind : "recycled" (the lead will be decided anew) or "timed_out" (the rep keeps the lead, not the slot).
+    Won, lost and reassigned come through `outcomes.receive` and `overrides.record`, which release too.
     """
     raise NotImplementedError

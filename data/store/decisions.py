@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DecisionRow:
-    """One decision as it is kept for ever. m = number of candidates; vectors have shape (m,) in their order."""
+    """One decision as it is kept for ever. Vectors have one value a candidate, in the candidates' order."""
 
     decision_id: str
     client_id: str
@@ -96,7 +96,7 @@ class Decision:
 
 
 def claim(tx: Connection, client_id: str, lead_id: str, key: str | None) -> Stored | None:
-    """The decision that already answers this request, or None with the lead locked until the transaction ends.
+    """The decision that already answers this request; if None, the lead is locked until the transaction ends.
 
     First statement of every deciding transaction: it makes two requests for one lead take turns.
     With `key`, the decision under that key; else, or if there is none, the lead's standing decision.

@@ -2,12 +2,33 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+from sqlalchemy import URL, Engine, make_url
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from data.errors import BusyError, InputError
+from data.store import engines, schema
+from data.store.locks import WriterTurn
+
+__all__ = ["Connection", "Ledger"]
+
+_STARTING_S = 60.0  # how long a starter waits for another one's migration
+_BUSY, _LOCKED, _IO_ERROR, _FULL, _CANNOT_OPEN = 5, 6, 10, 13, 14  # SQLite's primary result codes
 
 
 class Ledger:
     """An open ledger. Use `reading()` and `writing()`; the functions of this package take what they give."""
+
+    def __init__(self, url: URL, writer: Engine, reader: Engine, turn: WriterTurn | None, wait_s: float) -> None:
+        self.url = url
+        self._writer = writer
+        self._reader = reader
+        self._turn = turn  # SQLite's; PostgreSQL locks rows instead
+        self._wait_s = wait_s
+        self._failed = False
 
     @classmethod
     def open(cls, url: str, lock_timeout_s: float = 1.5) -> "Ledger":
@@ -17,17 +38,38 @@ class Ledger:
         Raises InputError, in one line, for a file that is corrupt, on a network file system, or written by a
         newer leadmatch; BusyError where the server cannot be reached.
         """
-        raise NotImplementedError
+        parsed = _parsed(url)
+        if parsed.get_backend_name() == "postgresql":
+            writer, reader = engines.postgres(parsed, lock_timeout_s)
+            ledger = cls(parsed, writer, reader, None, lock_timeout_s)
+        else:
+            path = Path(str(parsed.database))
+            engines.prepare_file(path)
+            turn = WriterTurn(path.with_name(path.name + ".lock"))
+            writer = engines.sqlite_writer(path, lock_timeout_s)
+            ledger = cls(parsed, writer, engines.sqlite_reader(path, lock_timeout_s), turn, lock_timeout_s)
+        try:
+            ledger._prepare()
+        except BaseException:
+            ledger.close()
+            raise
+        return ledger
+
+    @property
+    def sqlite_file(self) -> Path | None:
+        """The database's file, where it is one."""
+        return Path(str(self.url.database)) if self._turn else None
 
     def close(self) -> None:
         """Give all connections back to the system."""
-        raise NotImplementedError
+        self._writer.dispose()
+        self._reader.dispose()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A connection that sees one snapshot and cannot write; keep it short. Raises BusyError."""
-        raise NotImplementedError
-        yield
+        with self._translating_errors(), self._reader.begin() as conn:
+            yield conn
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -36,5 +78,69 @@ class Ledger:
         BusyError at the end of the block means that the commit's fate is unknown: look the key up, or let
         the client try again, which replays what was committed.
         """
-        raise NotImplementedError
-        yield
+        with self._writing(self._wait_s) as conn:
+            yield conn
+
+    @contextmanager
+    def _writing(self, wait_s: float) -> Iterator[Connection]:
+        if self._failed:
+            raise BusyError("The ledger's disk failed; restart the service once it is repaired.", retry_after_s=30)
+        with self._translating_errors():
+            if self._turn is None:
+                with self._writer.begin() as conn:
+                    yield conn
+            else:
+                with self._turn.held(wait_s), self._writer.begin() as conn:
+                    yield conn
+
+    def _prepare(self) -> None:
+        """Check the database and bring its schema up to date."""
+        path = self.sqlite_file
+        try:
+            if path is None or path.stat().st_size:
+                with self.reading() as conn:
+                    if path is not None:
+                        engines.check_file(path, conn)
+                    if schema.is_current(conn):
+                        return
+            with self._writing(_STARTING_S) as tx:
+                schema.bring_up_to_date(tx)
+        except DatabaseError as error:
+            if path is None:
+                raise
+            raise engines.corrupt(path, error) from None
+
+    @contextmanager
+    def _translating_errors(self) -> Iterator[None]:
+        """BusyError for what another try may mend: a lock, a full disk, a server that is gone."""
+        try:
+            yield
+        except PoolTimeoutError:
+            raise BusyError("All connections to the ledger are in use; try again.") from None
+        except DBAPIError as error:
+            code = getattr(error.orig, "sqlite_errorcode", None)
+            if code is None and (error.connection_invalidated or isinstance(error, OperationalError)):
+                raise BusyError(f"The ledger cannot be reached or locked: {_first_line(error)}") from None
+            if code is not None and code & 0xFF in (_BUSY, _LOCKED, _IO_ERROR, _FULL, _CANNOT_OPEN):
+                # After a failed fsync, what the kernel still holds of the file cannot be trusted.
+                self._failed = self._failed or code & 0xFF == _IO_ERROR
+                raise BusyError(f"The ledger cannot be written or locked: {_first_line(error)}") from None
+            raise
+
+
+def _first_line(error: DBAPIError) -> str:
+    return f"{type(error.orig).__name__}: {error.orig}".splitlines()[0]
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise InputError("LEADMATCH_DATABASE_URL is not a database URL, such as sqlite:////srv/ledger.db.") from None
+    if parsed.get_backend_name() == "postgresql":
+        return parsed
+    if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
+        raise InputError(
+            "The ledger needs sqlite:////ABSOLUTE/FILE or postgresql+psycopg://USER:PASSWORD@HOST/DATABASE."
+        )
+    return parsed

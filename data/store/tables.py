@@ -1,0 +1,298 @@
+"""The ledger's tables. Rows of the first group never change; the others are projections of them.
+
+The schema itself is made by `migrations`; a test compares the two.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from data.store.columns import Instant, Json
+
+metadata = MetaData()
+Number = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only a column that says INTEGER
+
+APPEND_ONLY = (
+    "decisions",
+    "outcome_events",
+    "overrides",
+    "endings",
+    "capacity_ledger",
+    "roster_versions",
+    "roster_history",
+    "promotions",
+    "policy_versions",
+)
+
+# Who asks ---------------------------------------------------------------------------------------------------
+
+clients = Table(
+    "clients",
+    metadata,
+    Column("client_id", Text, primary_key=True),
+    Column("created_at", Instant, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("key_id", Text, primary_key=True),
+    Column("sha256", Text, nullable=False, unique=True),
+    Column("role", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("client_id", Text, ForeignKey("clients.client_id"), nullable=False),
+    Column("rep_id", Text),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant),
+    Column("revoked_at", Instant),
+)
+
+# What happened: rows that never change ----------------------------------------------------------------------
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("seq", Number, primary_key=True, autoincrement=True),
+    Column("decision_id", Text, nullable=False, unique=True),
+    Column("client_id", Text, ForeignKey("clients.client_id"), nullable=False),
+    Column("idempotency_key", Text),
+    Column("request_digest", Text, nullable=False),
+    Column("lead_id", Text, nullable=False),
+    Column("customer_id", Text),
+    Column("spell_id", Text, nullable=False),
+    Column("duplicate_of", Text, ForeignKey("decisions.decision_id")),
+    Column("mode", Text, nullable=False),
+    Column("decided_at", Instant, nullable=False),
+    Column("lead_snapshot", Json, nullable=False),
+    Column("roster_version", BigInteger, nullable=False),
+    Column("policy_version", BigInteger),
+    Column("model_version", Text),
+    Column("model_digest", Text),
+    Column("candidates", Json, nullable=False),
+    Column("excluded", Json, nullable=False),
+    Column("vectors", LargeBinary, nullable=False),
+    Column("arm", Text, nullable=False),
+    Column("holdout_share", Float(53)),
+    Column("seed", BigInteger),
+    Column("draw_number", Integer, nullable=False),
+    Column("rep_drawn", Text),
+    Column("rep_id", Text),
+    Column("local_day", Text),
+    Column("probability_chosen", Float(53)),
+    Column("baseline", Float(53)),
+    Column("uplift", Float(53)),
+    Column("uplift_low", Float(53)),
+    Column("uplift_high", Float(53)),
+    Column("lead_score", Integer),
+    Column("grade", Text),
+    Column("degraded", Text),
+    Column("unassigned_reason", Text),
+    UniqueConstraint("client_id", "idempotency_key", name="one_decision_a_key"),
+    Index("decisions_of_a_lead", "client_id", "lead_id", "seq"),
+    Index("decisions_of_a_customer", "client_id", "customer_id", "seq"),
+    Index("decisions_in_time", "decided_at"),
+)
+
+outcome_events = Table(
+    "outcome_events",
+    metadata,
+    Column("seq", Number, primary_key=True, autoincrement=True),
+    Column("client_id", Text, ForeignKey("clients.client_id"), nullable=False),
+    Column("event_id", Text, nullable=False),
+    Column("lead_id", Text, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("occurred_at", Instant, nullable=False),
+    Column("received_at", Instant, nullable=False),
+    Column("value", Float(53)),
+    Column("reason", Text),
+    Column("rep_id", Text),
+    Column("into_lead_id", Text),
+    UniqueConstraint("client_id", "event_id", name="one_row_an_event"),
+    Index("events_of_a_lead", "client_id", "lead_id"),
+)
+
+overrides = Table(
+    "overrides",
+    metadata,
+    Column("seq", Number, primary_key=True, autoincrement=True),
+    Column("decision_id", Text, ForeignKey("decisions.decision_id"), nullable=False),
+    Column("rep_id", Text, nullable=False),
+    Column("previous_rep_id", Text),
+    Column("reason", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("forced", Boolean, nullable=False),
+    Column("at", Instant, nullable=False),
+    UniqueConstraint("decision_id", "version", name="one_override_a_version"),
+)
+
+endings = Table(
+    "endings",
+    metadata,
+    Column("seq", Number, primary_key=True, autoincrement=True),
+    Column("decision_id", Text, ForeignKey("decisions.decision_id"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    Index("endings_of_a_decision", "decision_id"),
+)
+
+capacity_ledger = Table(
+    "capacity_ledger",
+    metadata,
+    Column("seq", Number, primary_key=True, autoincrement=True),
+    # Deferred: a slot is reserved before its decision is written, and must not outlive the transaction alone.
+    Column(
+        "decision_id",
+        Text,
+        ForeignKey("decisions.decision_id", deferrable=True, initially="DEFERRED"),
+        nullable=False,
+    ),
+    Column("rep_id", Text, nullable=False),
+    Column("open_delta", Integer, nullable=False),
+    Column("day_delta", Integer, nullable=False),
+    Column("local_day", Text),
+    Column("kind", Text, nullable=False),
+    Column("forced", Boolean, nullable=False),
+    Column("at", Instant, nullable=False),
+    Index("capacity_of_a_decision", "decision_id"),
+)
+
+roster_versions = Table(
+    "roster_versions",
+    metadata,
+    Column("version", BigInteger, primary_key=True, autoincrement=False),
+    Column("actor", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+)
+
+roster_history = Table(
+    "roster_history",
+    metadata,
+    Column(
+        "version", BigInteger, ForeignKey("roster_versions.version"), primary_key=True, autoincrement=False
+    ),
+    Column("rep_id", Text, primary_key=True),
+    Column("before", Json),
+    Column("after", Json),
+    Index("roster_history_of_a_rep", "rep_id", "version"),
+)
+
+promotions = Table(
+    "promotions",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("version", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("previous", Text),
+    Column("actor", Text, nullable=False),
+    Column("grounds", Json, nullable=False),
+    Column("at", Instant, nullable=False),
+)
+
+policy_versions = Table(
+    "policy_versions",
+    metadata,
+    Column("version", BigInteger, primary_key=True, autoincrement=False),
+    Column("text", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+)
+
+# What follows from it: rows that change, each rebuildable or erasable ---------------------------------------
+
+heads = Table(  # one row a numbered list: whoever adds to the list holds its row until the commit
+    "heads",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+)
+
+reps = Table(  # the roster now; `record` is the whole rep, the columns are those that capacity compares
+    "reps",
+    metadata,
+    Column("rep_id", Text, primary_key=True),
+    Column("place", Integer, nullable=False),
+    Column("listed", Boolean, nullable=False),
+    Column("active", Boolean, nullable=False),
+    Column("capacity", Integer),
+    Column("daily_limit", Integer),
+    Column("open_count", Integer, nullable=False),
+    Column("record", Json, nullable=False),
+)
+
+open_load = Table(
+    "open_load",
+    metadata,
+    Column("rep_id", Text, primary_key=True),
+    Column("used", Integer, nullable=False),
+    Column("last_assigned_at", Instant),
+    CheckConstraint("used >= 0", name="no_negative_open_load"),
+)
+
+daily_load = Table(
+    "daily_load",
+    metadata,
+    Column("rep_id", Text, primary_key=True),
+    Column("local_day", Text, primary_key=True),
+    Column("used", Integer, nullable=False),
+    CheckConstraint("used >= 0", name="no_negative_daily_load"),
+)
+
+decision_states = Table(
+    "decision_states",
+    metadata,
+    Column("decision_id", Text, ForeignKey("decisions.decision_id"), primary_key=True),
+    Column("rep_id", Text),
+    Column("version", Integer, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("holds_slot", Boolean, nullable=False),
+    Column("contacted_at", Instant),
+    Column("qualified_at", Instant),
+    Column("closed_at", Instant),
+    Column("value", Float(53)),
+    Column("lost_reason", Text),
+    Column("feedback", Text),
+    Column("timed_out_at", Instant),
+    Index("states_of_a_rep", "rep_id", "status"),
+)
+
+lead_states = Table(
+    "lead_states",
+    metadata,
+    Column("client_id", Text, ForeignKey("clients.client_id"), primary_key=True),
+    Column("lead_id", Text, primary_key=True),
+    Column("decision_id", Text, ForeignKey("decisions.decision_id")),  # the standing one
+    Column("last_decision_id", Text, ForeignKey("decisions.decision_id")),
+    Column("spells", Integer, nullable=False),
+    Column("has_events", Boolean, nullable=False),
+    Column("merged_into", Text),
+)
+
+answers = Table(  # the reply's bytes, for as long as a client may ask again
+    "answers",
+    metadata,
+    Column("decision_id", Text, ForeignKey("decisions.decision_id"), primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+)
+
+personal_data = Table(
+    "personal_data",
+    metadata,
+    Column("client_id", Text, ForeignKey("clients.client_id"), primary_key=True),
+    Column("lead_id", Text, primary_key=True),
+    Column("body", Json, nullable=False),
+)
