@@ -147,7 +147,7 @@ def _mean(per_row: np.ndarray) -> Estimate:
 def _checked(converted: np.ndarray, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     outcome, chance = np.asarray(converted, dtype=float), np.asarray(probability, dtype=float)
     if outcome.shape != chance.shape or outcome.ndim != 1 or not len(outcome):
-        raise ValueError(f"Expected an outcome and a probability a row, got {outcome.shape} and {chance.shape}.")
+        raise ValueError(f"Expected an outcome and a probability a row, got {outcome.shape}, {chance.shape}.")
     if not np.isin(outcome, (0.0, 1.0)).all():
         raise ValueError("Outcomes must be 0 or 1; leave out leads whose outcome is not known yet.")
     if not ((chance >= 0) & (chance <= 1)).all():
