@@ -1,0 +1,41 @@
+"""How much of a choice is left to chance: a uniform floor and a softmax, with closed-form propensities."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Exploration:
+    """A share given to anyone, and how sharply the rest prefers the best."""
+
+    uniform: float  # share drawn uniformly from the available
+    temperature: float  # of the softmax over the rest
+    scale: Literal["log_odds", "mean_probability"]  # what the temperature is measured in
+
+
+# learn: a replay finds enough overlap soon. earn: the gain first, identification as a by-product.
+LEARN = Exploration(uniform=0.10, temperature=0.25, scale="log_odds")
+EARN = Exploration(uniform=0.03, temperature=0.03, scale="mean_probability")
+
+
+def smoothed(probability: Floats, prices: Floats, available: Flags, exploration: Exploration) -> Floats:
+    """Propensities, shape (m,): near the best of `probability - prices`, never nothing for an available rep."""
+    chances = np.zeros(len(probability))
+    kept = np.clip(probability[available], 1e-9, 1 - 1e-9)
+    mean = float(kept.mean())
+    if exploration.scale == "log_odds":
+        # A price is in probability; at the mean, one point of probability is 1 / (p (1 - p)) of log-odds.
+        worth = np.log(kept / (1 - kept)) - prices[available] / (mean * (1 - mean))
+        temperature = exploration.temperature
+    else:
+        worth = kept - prices[available]
+        temperature = exploration.temperature * mean
+    weight = np.exp((worth - worth.max()) / temperature)
+    chances[available] = exploration.uniform / len(kept) + (1 - exploration.uniform) * weight / weight.sum()
+    return chances

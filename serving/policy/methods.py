@@ -1,0 +1,121 @@
+"""Ways to give out a lead: each a function from a situation to the chance of every rep.
+
+Every method returns propensities, shape (m,), over the eligible reps: none below 0, nothing for a rep who is not
+available, together 1. Ties are shared equally; the order of the reps never matters.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.roster import Rep
+from serving.policy.exploration import EARN, Exploration, Flags, Floats, smoothed
+from serving.policy.rulebook import RuleBook
+
+ENOUGH_RESULTS = 20.0  # closed leads after which a rep's own rate counts as much as everybody's
+
+
+@dataclass(frozen=True)
+class State:
+    """What is known of the eligible reps and of the moment; arrays in the order of `Situation.reps`."""
+
+    open_leads: NDArray[np.int64]  # including those that leadmatch did not assign
+    today: NDArray[np.int64]  # leads given since the rep's local midnight
+    won: NDArray[np.int64]  # of the closed ones
+    closed: NDArray[np.int64]
+    at: datetime
+    grade: str | None = None
+    lead_score: int | None = None
+
+
+@dataclass(frozen=True)
+class Situation:
+    """One lead and the reps who may have it."""
+
+    lead: Mapping[str, Any]
+    reps: Sequence[Rep]  # the eligible
+    available: Flags
+    probability: Floats  # of conversion; NaN where there is no model
+    prices: Floats
+    state: State
+
+
+@dataclass(frozen=True)
+class MethodSettings:
+    """What the rule book and the mode in force say to the methods."""
+
+    exploration: Exploration = EARN
+    weights: Mapping[str, float] = field(default_factory=dict)
+    distinguishes: bool = True  # False: the model found no difference between reps, so nobody is preferred
+
+
+Method = Callable[[Situation, MethodSettings], Floats]
+
+
+def rotation(situation: Situation, settings: MethodSettings) -> Floats:
+    """The same chance for everybody available: what the holdout does and what uplift is measured against."""
+    return _shared(situation.available)
+
+
+def weighted_rotation(situation: Situation, settings: MethodSettings) -> Floats:
+    """Chances in proportion to the rule book's weights; 1 where none is given."""
+    weight = np.array([settings.weights.get(rep.rep_id, 1.0) for rep in situation.reps]) * situation.available
+    return weight / weight.sum() if weight.sum() > 0 else _shared(situation.available)
+
+
+def region_first(situation: Situation, settings: MethodSettings) -> Floats:
+    """Those whose own region is the lead's, equally; everybody available where there is none."""
+    region = situation.lead.get("region")
+    at_home = np.array([region is not None and region in (rep.region, *rep.regions) for rep in situation.reps])
+    chosen = situation.available & at_home.astype(bool)
+    return _shared(chosen if chosen.any() else situation.available)
+
+
+def workload(situation: Situation, settings: MethodSettings) -> Floats:
+    """The least loaded: by share of the capacity where everybody states one, else by open leads."""
+    load = situation.state.open_leads.astype(float)
+    capacity = np.array([rep.capacity or np.nan for rep in situation.reps])
+    if not np.isnan(capacity[situation.available]).any():
+        load = load / capacity
+    return _best(-load, situation.available)
+
+
+def performance(situation: Situation, settings: MethodSettings) -> Floats:
+    """The best record of closed leads, each rep's rate drawn towards everybody's while results are few."""
+    won, closed = situation.state.won, situation.state.closed
+    overall = won.sum() / closed.sum() if closed.sum() else 0.0
+    return _best((won + ENOUGH_RESULTS * overall) / (closed + ENOUGH_RESULTS), situation.available)
+
+
+def model(situation: Situation, settings: MethodSettings) -> Floats:
+    """The likeliest to convert after the price of the slot, smoothed by exploration."""
+    if not settings.distinguishes:
+        return _shared(situation.available)
+    return smoothed(situation.probability, situation.prices, situation.available, settings.exploration)
+
+
+METHODS: dict[str, Method] = {
+    method.__name__: method
+    for method in (model, rotation, weighted_rotation, region_first, workload, performance)
+}
+
+
+def settings_of(rules: RuleBook, exploration: Exploration, *, distinguishes: bool) -> MethodSettings:
+    """The settings that `rules` give to every method."""
+    return MethodSettings(exploration=exploration, weights=rules.weights, distinguishes=distinguishes)
+
+
+def _shared(chosen: Flags) -> Floats:
+    if not chosen.any():
+        raise ValueError("Nobody is available; ask for propensities only where somebody is.")
+    return chosen / np.count_nonzero(chosen)
+
+
+def _best(value: Floats, available: Flags) -> Floats:
+    """Everything to the largest `value` among the available, shared between equals."""
+    best = np.where(available, value, -np.inf).max(initial=-np.inf)
+    return _shared(available & (value >= best))

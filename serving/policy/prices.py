@@ -1,0 +1,118 @@
+"""What a rep's next free slot is worth (shadow prices), and the best joint assignment of many leads.
+
+Both are the same linear programme, a transportation problem solved by HiGHS: leads to reps, at most one rep a lead
+and at most `capacity` leads a rep.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.optimize import linprog
+
+from serving.policy.exploration import Flags, Floats
+
+# Worth of being served at all, beside the probability: one lead more is nearly always worth a worse match elsewhere.
+SERVED: Final = 1.0
+# Cost of falling short of a floor by one lead: dearer than any lead's loss, so only true impossibility is accepted.
+SHORTFALL: Final = 3.0
+# Reps considered for each lead at first; the others are priced in where they turn out to matter.
+AT_FIRST: Final = 4
+
+
+@dataclass(frozen=True)
+class _Solution:
+    share: Floats  # of each (lead, rep) pair, in the order of np.nonzero
+    lead_price: Floats  # (n,)
+    cap_price: Floats  # (m,)
+    floor_price: Floats  # (m,)
+
+
+def shadow_prices(
+    probability: Floats, eligible: Flags, capacity: Floats, floors: Floats | None = None
+) -> Floats:
+    """Price of each rep's next slot, shape (m,), in probability of conversion.
+
+    probability, eligible : shape (n, m); leads of the recent past, or of a batch.
+    capacity : shape (m,); leads that each rep can take of these n; inf for no limit.
+    floors : shape (m,); leads that each rep should get at least; one who would otherwise get less has a price below 0.
+    """
+    solution, _ = _optimum(probability, eligible, capacity, floors)
+    return solution.cap_price - solution.floor_price
+
+
+def assign_jointly(probability: Floats, eligible: Flags, capacity: Floats) -> NDArray[np.int64]:
+    """The assignment with the most expected conversions, shape (n,): index of a rep, or -1 where there was no slot.
+
+    Arguments as for `shadow_prices`; exact. Where not every lead can be served, being served counts as SERVED.
+    """
+    chosen = np.full(len(probability), -1, dtype=np.int64)
+    solution, considered = _optimum(probability, eligible, capacity, None)
+    lead, rep = np.nonzero(considered)
+    # The vertices of a transportation problem are whole: every share is 0 or 1 up to rounding.
+    taken = solution.share > 0.5
+    chosen[lead[taken]] = rep[taken]
+    return chosen
+
+
+def _optimum(
+    probability: Floats, eligible: Flags, capacity: Floats, floors: Floats | None
+) -> tuple[_Solution, Flags]:
+    """The optimum over all eligible pairs, and the pairs that were looked at to find it."""
+    considered = _most_promising(probability, eligible)
+    while True:
+        solution = _solve(probability, considered, capacity, floors)
+        price = solution.lead_price[:, None] + (solution.cap_price - solution.floor_price)[None, :]
+        # A pair that was left out and would still pay its way: by duality, none left means optimal over all pairs.
+        missing = eligible & ~considered & (SERVED + probability - price > 1e-9)
+        if not missing.any():
+            return solution, considered
+        considered |= missing
+
+
+def _most_promising(probability: Floats, eligible: Flags) -> Flags:
+    if eligible.shape[1] <= 2 * AT_FIRST:
+        return eligible.copy()
+    value = np.where(eligible, probability, -np.inf)
+    best = np.argpartition(-value, AT_FIRST, axis=1)[:, :AT_FIRST]
+    considered = np.zeros(eligible.shape, dtype=bool)
+    np.put_along_axis(considered, best, True, axis=1)
+    return considered & eligible
+
+
+def _solve(probability: Floats, pairs: Flags, capacity: Floats, floors: Floats | None) -> _Solution:
+    """The programme over `pairs` alone, with its dual prices, all of them at least 0."""
+    n, m = pairs.shape
+    lead, rep = np.nonzero(pairs)
+    if not len(lead):
+        return _Solution(np.zeros(0), np.zeros(n), np.zeros(m), np.zeros(m))
+    column = np.arange(len(lead))
+    ones = np.ones(len(lead))
+    limited = np.flatnonzero(np.isfinite(capacity))
+    row_of = np.full(m, -1)
+    row_of[limited] = np.arange(len(limited))
+    bounded = row_of[rep] >= 0
+    blocks = [
+        [sparse.csr_array((ones, (lead, column)), shape=(n, len(lead)))],
+        [sparse.csr_array((ones[bounded], (row_of[rep[bounded]], column[bounded])), shape=(len(limited), len(lead)))],
+    ]
+    limit = [np.ones(n), capacity[limited]]
+    worth = SERVED + probability[lead, rep]
+    if floors is not None:  # leads of r + shortfall of r >= floor of r
+        given = sparse.csr_array((-ones, (rep, column)), shape=(m, len(lead)))
+        blocks = [[*row, sparse.csr_array((row[0].shape[0], m))] for row in blocks]
+        blocks.append([given, -sparse.eye_array(m, format="csr")])
+        limit.append(-floors)
+        worth = np.concatenate([worth, np.full(m, -SHORTFALL)])
+    result = linprog(
+        -worth, A_ub=sparse.block_array(blocks, format="csr"), b_ub=np.concatenate(limit), method="highs-ipm"
+    )
+    if result.status != 0:
+        raise ValueError(f"The matching could not be solved: {result.message}")
+    price = np.maximum(-result.ineqlin.marginals, 0.0)
+    cap_price = np.zeros(m)
+    cap_price[limited] = price[n : n + len(limited)]
+    floor_price = price[n + len(limited) :] if floors is not None else np.zeros(m)
+    return _Solution(result.x[: len(lead)], price[:n], cap_price, floor_price)
