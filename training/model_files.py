@@ -136,7 +136,7 @@ def _save_lead_model(model: LeadModel, folder: Path) -> None:
 def _load_lead_model(folder: Path) -> LeadModel:
     if (folder / "lead_model.txt").exists():
         base, text = (folder / "lead_model.txt").read_text(encoding="utf-8").split("\n", 1)
-        return Trees(lgb.Booster(model_str=text, params={"num_threads": 1}), float(base.removeprefix("base=")))
+        return Trees(lgb.Booster(model_str=text), float(base.removeprefix("base=")))
     plain = json.loads((folder / "lead_model.json").read_text(encoding="utf-8"))
     return Logistic(
         categorical=tuple(plain["categorical"]),
