@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import uuid
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -75,3 +76,55 @@ def ledger(ledger_url):
     opened = Ledger.open(ledger_url)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="session")
+def small_model():
+    """A ConversionModel of twelve small trees and four reps, made by hand in a moment."""
+    import numpy as np
+
+    from data.roster import Rep
+    from features.columns import Column, ColumnContract
+    from features.leads import choose_design
+    from features.pairs import find_pairs
+    from training.calibration import Calibration
+    from training.conversion import ConversionModel
+    from training.lead_model import TREES, Recipe, fit_lead_model
+    from training.rep_effects import PRIOR_SD, RepEffects
+
+    rng = np.random.default_rng(3)
+    levels = ("manufacturing", "retail", "江苏 trade")
+    contract = ColumnContract((Column("industry", "category", levels), Column("company_size", "number")))
+    columns = [rng.integers(0, 3, 400), rng.gamma(2, 50, 400), rng.uniform(0, 24, 400), rng.integers(0, 7, 400)]
+    leads = np.column_stack(columns).astype(float)
+    converted = (rng.random(400) < 0.2 + 0.2 * (leads[:, 0] == 1)).astype(float)
+    recipe = Recipe("trees", 12, {**TREES, "num_leaves": 5, "min_data_in_leaf": 20})
+    hired = datetime(2020, 1, 1, tzinfo=UTC)
+    skills = [("manufacturing",), ("retail",), (), ("retail",)]
+    reps = tuple(Rep(f"R-{i}", name="Li Na", skills=skills[i], hired_at=hired) for i in range(4))
+    lead_design, pair_design = choose_design(contract, leads), find_pairs(contract, reps)
+    width, n_pairs = lead_design.width, pair_design.width
+    effects = RepEffects(
+        effects=rng.normal(0, 0.3, (4, width)),
+        covariance=np.tile(np.eye(width) * 0.01, (4, 1, 1)),
+        prior_variance=np.full(width, PRIOR_SD**2),
+        hand_effects=np.zeros(4),
+        hand_variance=PRIOR_SD**2,
+        beta=rng.normal(0, 0.2, n_pairs),
+        beta_covariance=np.eye(n_pairs) / 25,
+        load_effect=0.0,
+    )
+    return ConversionModel(
+        contract=contract,
+        lead_model=fit_lead_model(recipe, contract, leads, np.zeros(400), converted, np.zeros(400)),
+        lead_design=lead_design,
+        pair_design=pair_design,
+        reps=reps,
+        effects=effects,
+        calibration=Calibration(0.1, 0.9, 400),
+        score_grid=np.linspace(0, 1, 101),
+        grade_cuts=(0.4, 0.3, 0.2),
+        verdict="rep_matters",
+        window_days=30.0,
+        facts={"rows": 400},
+    )
