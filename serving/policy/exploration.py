@@ -26,6 +26,8 @@ EARN = Exploration(uniform=0.03, temperature=0.03, scale="mean_probability")
 
 def smoothed(probability: Floats, prices: Floats, available: Flags, exploration: Exploration) -> Floats:
     """Propensities, shape (m,): near the best of `probability - prices`, never nothing for an available rep."""
+    if not available.any():
+        raise ValueError("Nobody is available; ask for propensities only where somebody is.")
     chances = np.zeros(len(probability))
     kept = np.clip(probability[available], 1e-9, 1 - 1e-9)
     mean = float(kept.mean())

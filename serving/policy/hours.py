@@ -57,16 +57,17 @@ def works_between(hours: str, time_zone: str, begin: datetime, end: datetime) ->
         for stretch in stretches:
             if day.weekday() not in stretch.days:
                 continue
-            starts = datetime.combine(day, stretch.begin, there).astimezone(UTC)
-            if starts <= end and starts + timedelta(minutes=stretch.minutes) > begin:
+            # By the clock on the wall: a shift that runs over a change of summer time is an hour shorter or longer.
+            starts = datetime.combine(day, stretch.begin)
+            ends = starts + timedelta(minutes=stretch.minutes)
+            if _instant(starts, there) <= end and _instant(ends, there) > begin:
                 return True
         day += timedelta(days=1)
     return False
 
 
-def local_date(time_zone: str, at: datetime) -> str:
-    """The date at `at` where the rep is: the window in which the daily limit counts."""
-    return at.astimezone(zone(time_zone)).date().isoformat()
+def _instant(wall_clock: datetime, there: ZoneInfo) -> datetime:
+    return wall_clock.replace(tzinfo=there).astimezone(UTC)
 
 
 def _minute(text: str) -> int:

@@ -42,9 +42,9 @@ class Prices(Section):
     """What shapes the prices of the reps' next slots."""
 
     enabled: bool = True
-    floor: float = Field(0.5, ge=0, le=1)
-    ceiling: float = Field(1.3, ge=1, le=1000)
-    slot_days: float = Field(14, gt=0, le=3650)
+    floor: Annotated[float, Field(ge=0, le=1)] = 0.5
+    ceiling: Annotated[float, Field(ge=1, le=1000)] = 1.3
+    slot_days: Annotated[float, Field(gt=0, le=3650)] = 14
 
 
 class ContactWithin(Section):
@@ -97,7 +97,7 @@ def parse_rule_book(text: str) -> RuleBook:
         raise InputError(f"The rule book has {len(text)} characters, at most {MAX_CHARACTERS} are read.")
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
-        lines = {(): 1} if root is None else _lines(root, text)
+        lines = _lines(root, text)
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise InputError(f"The rule book is not readable YAML: {_yaml_problem(error)}") from None
@@ -120,11 +120,11 @@ def default_rule_book() -> RuleBook:
     return parse_rule_book(DEFAULT_PATH.read_text(encoding="utf-8"))
 
 
-def _lines(root: yaml.Node, text: str) -> dict[tuple[str, ...], int]:
+def _lines(root: yaml.Node | None, text: str) -> dict[tuple[str, ...], int]:
     """The line of every field. Refuses aliases and repeated fields, which YAML would let pass silently."""
     if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
         raise InputError("The rule book uses a YAML alias (`*name`); write the value out.")
-    lines: dict[tuple[str, ...], int] = {}
+    lines: dict[tuple[str, ...], int] = {(): 1}
 
     def walk(node: yaml.Node, path: tuple[str, ...], line: int) -> None:
         lines[path] = line
@@ -139,7 +139,8 @@ def _lines(root: yaml.Node, text: str) -> dict[tuple[str, ...], int]:
                 )
             walk(value, here, key.start_mark.line + 1)
 
-    walk(root, (), 1)
+    if root is not None:
+        walk(root, (), 1)
     return lines
 
 

@@ -1,0 +1,145 @@
+"""The prices in force: solved anew in the background as leads come in, read without waiting."""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+from data.roster import Rep
+from data.store.capacity import Load
+from serving.policy.exploration import Floats
+from serving.policy.hours import zone
+from serving.policy.prices import shadow_prices
+from serving.policy.rulebook import Prices
+
+RECENT = 600  # leads that the prices are worked out from
+ENOUGH = 60  # below this many, a price would be noise: all prices are 0
+SOLVE_EVERY = 100  # decisions; prices of the start alone would lose about a twentieth of the optimum
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SeenLead:
+    """What a decided lead tells about the leads to come."""
+
+    at: datetime
+    rep_ids: tuple[str, ...]  # who was eligible
+    probability: Floats  # under each of them
+
+
+def prices_now(
+    seen: Sequence[SeenLead], reps: Sequence[Rep], loads: Mapping[str, Load], rules: Prices, *, at: datetime
+) -> dict[str, float]:
+    """Price of every rep's next slot, the cheapest 0: only differences between reps decide anything."""
+    if not rules.enabled or len(seen) < ENOUGH:
+        return {}
+    place = {rep.rep_id: number for number, rep in enumerate(reps)}
+    probability = np.zeros((len(seen), len(reps)))
+    eligible = np.zeros(probability.shape, dtype=bool)
+    for row, lead in enumerate(seen):
+        for rep_id, p in zip(lead.rep_ids, lead.probability, strict=True):
+            if rep_id in place:  # the others have left the roster since
+                probability[row, place[rep_id]], eligible[row, place[rep_id]] = p, True
+    served = eligible.sum(axis=1)
+    rotation = (eligible[served > 0] / served[served > 0, None]).sum(axis=0)  # leads each would get by rotation
+    a_day = leads_a_day([lead.at for lead in seen], at)
+    left = [capacity_left(rep, loads, rules, at, a_day) for rep in reps]
+    capacity = np.minimum(np.array(left) * len(seen), rules.ceiling * rotation)
+    floors = np.minimum(rules.floor * rotation, capacity)
+    solved = shadow_prices(probability, eligible, capacity, floors)
+    asked = rotation > 0
+    lowest = solved[asked].min() if asked.any() else 0.0
+    return {rep.rep_id: float(solved[place[rep.rep_id]] - lowest) for rep in reps if asked[place[rep.rep_id]]}
+
+
+def capacity_left(
+    rep: Rep, loads: Mapping[str, Load], rules: Prices, at: datetime, leads_a_day: float
+) -> float:
+    """The rep's slots until her local day ends, per lead expected in that time; inf without any limit."""
+    load = loads.get(rep.rep_id, Load(open=rep.open_count, today=0))
+    horizon = min(_days_to_midnight(rep, at), rules.slot_days)
+    slots = np.inf if rep.capacity is None else rep.capacity - load.open + load.open * horizon / rules.slot_days
+    today = np.inf if rep.daily_limit is None else rep.daily_limit - load.today
+    return float(max(min(slots, today), 0.0) / max(leads_a_day * horizon, 1.0))
+
+
+def leads_a_day(moments: Sequence[datetime], at: datetime) -> float:
+    """The pace of the last seven days. A first burst counts as what arrives on one day."""
+    week = [moment for moment in moments if at - moment <= timedelta(days=7)]
+    if not week:
+        return 0.0
+    return len(week) / max((at - min(week)) / timedelta(days=1), 1.0)
+
+
+def _days_to_midnight(rep: Rep, at: datetime) -> float:
+    local = at.astimezone(zone(rep.time_zone))
+    since = timedelta(hours=local.hour, minutes=local.minute, seconds=local.second)
+    return 1 - since / timedelta(days=1)
+
+
+class PriceBook:
+    """Prices for the request path. `note` and `of` never wait; solving happens on a thread of its own."""
+
+    def __init__(self, standing: Callable[[], tuple[Sequence[Rep], Mapping[str, Load], Prices]]) -> None:
+        self._standing = standing  # the roster, its loads and the rule book's part, read when it is time to solve
+        self._seen: deque[SeenLead] = deque(maxlen=RECENT)
+        self._prices: dict[str, float] = {}
+        self._since = 0
+        self._lock = threading.Lock()
+        self._due = threading.Event()
+        self._closed = False
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin to solve in the background."""
+        self._thread = threading.Thread(target=self._run, name="prices", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop the thread, after the solution it is at."""
+        self._closed = True
+        self._due.set()
+        if self._thread:
+            self._thread.join(timeout=10)
+
+    def note(self, *leads: SeenLead) -> None:
+        """Remember decided leads; every so many, new prices are due."""
+        with self._lock:
+            self._seen.extend(leads)
+            self._since += len(leads)
+            due = self._since >= SOLVE_EVERY
+            self._since = 0 if due else self._since
+        if due:
+            self._due.set()
+
+    def outdate(self) -> None:
+        """New prices are due: the roster or the rule book changed."""
+        self._due.set()
+
+    def of(self, rep_ids: Sequence[str]) -> Floats:
+        """The price of each rep's next slot; 0 while there are too few leads to tell."""
+        prices = self._prices
+        return np.array([prices.get(rep_id, 0.0) for rep_id in rep_ids])
+
+    def solve(self, *, at: datetime) -> None:
+        """Work the prices out from what has been seen; readers go over to them at once."""
+        reps, loads, rules = self._standing()
+        with self._lock:
+            seen = list(self._seen)
+        self._prices = prices_now(seen, reps, loads, rules, at=at)
+
+    def _run(self) -> None:
+        while True:
+            self._due.wait()
+            self._due.clear()
+            if self._closed:
+                return
+            try:
+                self.solve(at=datetime.now(UTC))
+            except Exception as error:
+                # Old prices are better than none; the next solution is due soon.
+                log.warning("prices were not renewed", extra={"problem": type(error).__name__})
