@@ -5,7 +5,7 @@ is imported at the first call, after its telemetry is off and its time-outs are 
 waits four minutes for a registry that is down.
 """
 
-import json
+import logging
 import os
 import shutil
 import socket
@@ -99,6 +99,8 @@ class Registry:
         metrics : each logged as `name` and `name__se`. figures : file name -> content, under figures/.
         bundle : folder of a sealed bundle; `digest` its digest. lead_columns : columns the model reads of a lead.
         """
+        if not (bundle / MANIFEST).is_file():
+            raise ValueError(f"{bundle} is not sealed: seal it before it is registered.")
         with self._connected() as client:
             import mlflow
 
@@ -174,18 +176,23 @@ class Registry:
     def _connected(self) -> Iterator["MlflowClient"]:
         """A client of this registry; whatever MLflow raises inside becomes a RegistryError of one line."""
         _check_reachable(self.tracking_uri, self._timeout_s)
-        os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(max(1, round(self._timeout_s))))
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-        with warnings.catch_warnings():
+        os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # before the import below
+        waits = {
+            "MLFLOW_HTTP_REQUEST_TIMEOUT": str(max(1, round(self._timeout_s))),
+            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+        }
+        with _environment_unless_set(waits), warnings.catch_warnings():
             # MLflow warns of its own libraries' futures and of examples that we leave out on purpose.
             warnings.simplefilter("ignore")
             import mlflow
             from mlflow.exceptions import MlflowException
             from mlflow.tracking import MlflowClient
 
-            # Globally: a URI given to single calls is not passed on to all of what they call.
-            mlflow.set_tracking_uri(self.tracking_uri)
+            # Globally: a URI given to single calls is not passed on to all of what they call. MLflow also writes
+            # it to the environment, from where the next Registry of another home would take it.
+            with _environment_unless_set({"MLFLOW_TRACKING_URI": self.tracking_uri}):
+                mlflow.set_tracking_uri(self.tracking_uri)
+            logging.getLogger("mlflow").setLevel(logging.WARNING)
             try:
                 yield MlflowClient()
             except (MlflowException, OSError) as error:
@@ -267,6 +274,20 @@ def _version(one: Any, aliases: tuple[str, ...]) -> Version:
 
 
 @contextmanager
+def _environment_unless_set(values: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables for a while; one that the user set stands."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update({name: value for name, value in values.items() if before[name] is None})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+@contextmanager
 def _scratch() -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder:
         yield Path(folder)
@@ -283,4 +304,3 @@ def _copy_bundle(bundle: Path, to: Path) -> None:
     for name in BUNDLE_FILES:
         if (bundle / name).is_file():
             shutil.copyfile(bundle / name, to / name)
-    json.loads((to / MANIFEST).read_bytes())  # a bundle that was never sealed stops here
