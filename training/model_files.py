@@ -20,7 +20,9 @@ from training.lead_model import LeadModel, Logistic, Trees
 from training.rep_effects import RepEffects
 
 FORMAT = 1
-EFFECT_FILES = ("effects", "covariance", "prior_variance", "hand_effects", "beta", "beta_covariance")
+EFFECT_FILES = (
+    "effects", "covariance", "shrinkage_variance", "prior_variance", "hand_effects", "beta", "beta_covariance",
+)  # fmt: skip
 FILES = (
     "model.json",
     "reps.json",

@@ -4,6 +4,7 @@ logit P(convert | x, r) = F(x) + f(x, r)'beta + z(x)'b_r + hand * g_r, given F:
 
 - b_rj ~ N(0, tau_group(j)^2), g_r ~ N(0, tau_hand^2), beta ~ N(0, 1/25): Newton's method a rep, all reps at once;
 - tau^2 by MacKay's evidence updates with a weak prior, so that few rows neither silence nor inflate an effect;
+- intervals from the posterior under more cautious variances: a tau estimated near 0 would make them too narrow;
 - hand = 1 where a person picked this rep: g_r takes up what hand-picking did, and is 0 at prediction.
 
 Sources: MacKay (1992), doi:10.1162/neco.1992.4.3.415; Morris (1983), doi:10.1080/01621459.1983.10477920.
@@ -17,11 +18,15 @@ from scipy.special import expit
 
 from training.logistic import fit_ridge_logistic
 
-PRIOR_WEIGHT = 20.0  # a: how many effects the prior on a variance is worth
-PRIOR_SD = 0.15  # s: the standard deviation it expects, in log-odds
+PRIOR_WEIGHT = 2.0  # a: how many effects the prior on a variance is worth when effects are estimated
+OVERALL_SD = 0.12  # s: what that prior expects of reps' overall levels, in log-odds
+SEGMENTS_SD = 0.17  # and of all their segments together, shared out evenly among the groups
+INTERVAL_WEIGHT, INTERVAL_SD = 20.0, 0.12  # the same for intervals: heavier and wider
+HAND_SD = 0.15
 PAIR_PRECISION = 25.0  # of beta: prior sd .2
 LEAST_VARIANCE, MOST_VARIANCE = 1e-4, 1.0
-ROUNDS = 12
+ROUNDS = 20
+CAUTION_ROUNDS = 20
 SETTLED = 1e-4  # largest change of an effect that ends the rounds
 
 
@@ -31,7 +36,8 @@ class RepEffects:
 
     effects: np.ndarray  # (n_reps, width)
     covariance: np.ndarray  # (n_reps, width, width)
-    prior_variance: np.ndarray  # (width,): a rep never seen has effects 0 with this variance
+    shrinkage_variance: np.ndarray  # (width,) tau^2 that the effects were shrunk by
+    prior_variance: np.ndarray  # (width,) the cautious tau^2: a rep never seen has effects 0 with this variance
     hand_effects: np.ndarray  # (n_reps,) g_r: how rows picked by hand for this rep differed; 0 at prediction
     hand_variance: float  # tau_hand^2
     beta: np.ndarray  # (n_pairs,)
@@ -44,9 +50,10 @@ def no_reps(width: int, n_pairs: int) -> RepEffects:
     return RepEffects(
         effects=np.empty((0, width)),
         covariance=np.empty((0, width, width)),
-        prior_variance=np.full(width, PRIOR_SD**2),
+        shrinkage_variance=np.full(width, OVERALL_SD**2),
+        prior_variance=np.full(width, INTERVAL_SD**2),
         hand_effects=np.empty(0),
-        hand_variance=PRIOR_SD**2,
+        hand_variance=HAND_SD**2,
         beta=np.zeros(n_pairs),
         beta_covariance=np.eye(n_pairs) / PAIR_PRECISION,
         load_effect=0.0,
@@ -80,22 +87,24 @@ def fit_rep_effects(
     fixed = np.column_stack([evidence.pairs[order], evidence.load[order]])
     converted, lead, rep = evidence.converted[order], lead_log_odds[order], evidence.rep[order]
     group = np.append(groups, groups.max() + 1)  # hand-picking has a variance of its own
-    variance, effects, beta = _starting_point(start, group, n_reps, fixed.shape[1])
+    expected = _expected_sd(group)
+    variance, effects = _starting_point(start, expected[group], n_reps)
     precision = np.full(fixed.shape[1], PAIR_PRECISION)
     for _ in range(ROUNDS):
-        beta, beta_covariance = fit_ridge_logistic(
-            fixed, converted, lead + np.einsum("nw,nw->n", design, effects[rep]), precision
-        )
-        moved, covariance = _newton(design, converted, lead + fixed @ beta, bounds, effects, variance)
+        own = np.einsum("nw,nw->n", design, effects[rep])
+        beta, beta_covariance = fit_ridge_logistic(fixed, converted, lead + own, precision)
+        moved, information = _newton(design, converted, lead + fixed @ beta, bounds, effects, variance)
         change = np.max(np.abs(moved - effects), initial=0.0)
         effects = moved
-        variance = _evidence_update(effects, covariance, variance, group)
+        variance = _evidence_update(effects, _posterior(information, variance), variance, group, PRIOR_WEIGHT, expected)
         if change < SETTLED:
             break
+    cautious = _cautious_variance(effects, information, group)
     return RepEffects(
         effects=effects[:, :-1],
-        covariance=covariance[:, :-1, :-1],
-        prior_variance=variance[:-1],
+        covariance=_posterior(information, cautious)[:, :-1, :-1],
+        shrinkage_variance=variance[:-1],
+        prior_variance=cautious[:-1],
         hand_effects=effects[:, -1],
         hand_variance=float(variance[-1]),
         beta=beta[:-1],
@@ -111,14 +120,17 @@ def offset_of(effects: RepEffects, evidence: Evidence) -> np.ndarray:
     return own + picked + evidence.pairs @ effects.beta + evidence.load * effects.load_effect
 
 
-def _starting_point(
-    start: RepEffects | None, group: np.ndarray, n_reps: int, n_fixed: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _expected_sd(group: np.ndarray) -> np.ndarray:
+    """What the prior expects of each group: the overall level, the segments, and hand-picking last, (n_groups,)."""
+    segments = int(group.max()) - 1
+    return np.array([OVERALL_SD, *[SEGMENTS_SD / np.sqrt(max(segments, 1))] * segments, HAND_SD])
+
+
+def _starting_point(start: RepEffects | None, sd: np.ndarray, n_reps: int) -> tuple[np.ndarray, np.ndarray]:
     if start is None:
-        return np.full(len(group), PRIOR_SD**2), np.zeros((n_reps, len(group))), np.zeros(n_fixed)
-    variance = np.append(start.prior_variance, start.hand_variance)
-    effects = np.column_stack([start.effects, start.hand_effects])
-    return variance, effects, np.append(start.beta, start.load_effect)
+        return sd**2, np.zeros((n_reps, len(sd)))
+    variance = np.append(start.shrinkage_variance, start.hand_variance)
+    return variance, np.column_stack([start.effects, start.hand_effects])
 
 
 def _newton(
@@ -129,30 +141,49 @@ def _newton(
     effects: np.ndarray,
     variance: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Two Newton steps for every rep, and the inverse Hessians; rows are sorted by rep, split at `bounds`."""
+    """One Newton step for every rep, and the data's information Z'WZ (n_reps, width, width) where it began.
+
+    Rows are sorted by rep and split at `bounds`.
+    """
     n_reps, width = effects.shape
-    for _ in range(2):
-        rep = np.repeat(np.arange(n_reps), np.diff(bounds))
-        p = expit(offset + np.einsum("nw,nw->n", design, effects[rep]))
-        residual, weight = converted - p, p * (1 - p)
-        hessian = np.zeros((n_reps, width, width))
-        gradient = -effects / variance
-        for one, (first, last) in enumerate(pairwise(bounds)):
-            rows = design[first:last]
-            hessian[one] = (rows.T * weight[first:last]) @ rows
-            gradient[one] += residual[first:last] @ rows
-        hessian[:, np.arange(width), np.arange(width)] += 1 / variance
-        step = np.linalg.solve(hessian, gradient[:, :, None])[:, :, 0]
-        effects = effects + np.clip(step, -1.0, 1.0)
-    return effects, np.linalg.inv(hessian)
+    rep = np.repeat(np.arange(n_reps), np.diff(bounds))
+    p = expit(offset + np.einsum("nw,nw->n", design, effects[rep]))
+    residual, weight = converted - p, p * (1 - p)
+    information = np.zeros((n_reps, width, width))
+    gradient = -effects / variance
+    for one, (first, last) in enumerate(pairwise(bounds)):
+        rows = design[first:last]
+        information[one] = (rows.T * weight[first:last]) @ rows
+        gradient[one] += residual[first:last] @ rows
+    step = np.linalg.solve(information + np.diag(1 / variance), gradient[:, :, None])[:, :, 0]
+    return effects + np.clip(step, -1.0, 1.0), information
+
+
+def _posterior(information: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    return np.linalg.inv(information + np.diag(1 / variance))
 
 
 def _evidence_update(
-    effects: np.ndarray, covariance: np.ndarray, variance: np.ndarray, group: np.ndarray
+    effects: np.ndarray,
+    covariance: np.ndarray,
+    variance: np.ndarray,
+    group: np.ndarray,
+    weight: float,
+    expected_sd: np.ndarray,
 ) -> np.ndarray:
     """tau^2 of each group: (sum b^2 + a s^2) / (sum gamma + a), gamma = 1 - S_jj / tau^2 (well-determinedness)."""
     determined = np.clip(1 - np.diagonal(covariance, axis1=1, axis2=2) / variance, 0.0, 1.0)
     squares = np.bincount(group, weights=(effects**2).sum(axis=0))
     gamma = np.bincount(group, weights=determined.sum(axis=0))
-    updated = (squares + PRIOR_WEIGHT * PRIOR_SD**2) / (gamma + PRIOR_WEIGHT)
+    updated = (squares + weight * expected_sd**2) / (gamma + weight)
     return np.clip(updated, LEAST_VARIANCE, MOST_VARIANCE)[group]
+
+
+def _cautious_variance(effects: np.ndarray, information: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """The variances that intervals are made with: the same updates under the heavier prior, effects held, (width,)."""
+    expected = np.full(int(group.max()) + 1, INTERVAL_SD)
+    variance = expected[group] ** 2
+    for _ in range(CAUTION_ROUNDS):
+        covariance = _posterior(information, variance)
+        variance = _evidence_update(effects, covariance, variance, group, INTERVAL_WEIGHT, expected)
+    return variance
