@@ -1,0 +1,143 @@
+"""A data set: leads, reps and assignments as checked tables, read from a folder, a few files, or frames."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from data.assembly import Assembled, assemble, exported_at
+from data.description import Description
+from data.errors import InputError
+from data.files import DESCRIPTION, Chosen, among, in_folder
+from data.frames import frame_source
+from data.lead_table import clean_leads, is_dated
+from data.mapping import described
+from data.moments import days
+from data.personal import PERSONAL, is_personal
+from data.reading import read_source
+from data.renaming import rename
+from data.rep_table import roster_of
+from data.roster import Rep
+from data.rows import gathered, joined
+from data.saving import write_dataset
+
+__all__ = [
+    "PERSONAL", "Dataset", "dataset_from_tables", "is_personal", "load_dataset", "load_files", "load_leads",
+    "save_dataset",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Checked tables of one data set, and what was refused on the way to them.
+
+    leads : lead_id, created_at, at_days; every other column is an attribute as it was written.
+    reps : rep_id and whatever else is known of a rep.
+    assignments : data.assignment_table.COLUMNS, in time order; one row a spell.
+    Without dates, `at_days` is the rank in the order that stands for time.
+    """
+
+    leads: pd.DataFrame
+    reps: pd.DataFrame
+    assignments: pd.DataFrame
+    description: Description
+    rejects: pd.DataFrame
+    counts: Mapping[str, Mapping[str, int]]  # file -> rows read, accepted, rejected
+    notes: tuple[str, ...] = ()
+    recognised: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # our column -> the file's
+    unknown: tuple[str, ...] = ()  # columns that no alias names; they are attributes
+
+    @property
+    def dated(self) -> bool:
+        """Whether moments are known, rather than an order that stands for time."""
+        return is_dated(self.description)
+
+    @property
+    def has_reps(self) -> bool:
+        """Whether anything says who worked the leads."""
+        return self.description.reps != "none"
+
+    @cached_property
+    def personal_columns(self) -> tuple[str, ...]:
+        """The leads' columns of personal data: never features."""
+        stated = set(self.description.personal)
+        return tuple(c for c in self.leads.columns if c != "lead_id" and (c in stated or is_personal(c)))
+
+    def roster(self) -> tuple[Rep, ...]:
+        """The reps as records, in the order of the table."""
+        return roster_of(self.reps)
+
+    def now_days(self) -> float:
+        """When the data were taken: `exported_at`, else the latest moment in them."""
+        stated = exported_at(self.description)
+        if stated is not None and self.dated:
+            return float(days(pd.Series([stated]))[0])
+        moments = [self.leads["at_days"], self.assignments["at_days"], self.assignments["closed_days"]]
+        if self.dated:
+            moments.append(pd.Series(days(self.assignments["first_contact_at"])))
+        return float(np.nanmax(np.concatenate([column.to_numpy(dtype=float) for column in moments])))
+
+
+def load_dataset(folder: Path | str) -> Dataset:
+    """The data set in a folder (with or without dataset.yaml), or in one flat file.
+
+    Raises InputError, one line, where a file or its description is of no use.
+    """
+    place = Path(folder)
+    if not place.exists():
+        raise InputError(f"{place}: there is no such folder or file; check the path.")
+    home = place if place.is_dir() else place.parent
+    stated = home / DESCRIPTION
+    description = described(stated) if stated.is_file() else Description()
+    chosen = in_folder(place, description) if place.is_dir() else among([place], description)
+    return _load(chosen, description)
+
+
+def load_files(files: Sequence[Path], description: Description) -> Dataset:
+    """The data set in the named files, read as a mapping describes them."""
+    chosen = among(files, description)
+    dataset = _load(chosen, description)
+    if chosen.absent:
+        note = f"{', '.join(chosen.absent)}: not given, so its columns are not there."
+        return _with_notes(dataset, (*dataset.notes, note))
+    return dataset
+
+
+def load_leads(file: Path, description: Description | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(leads to be matched, refused rows) of a file of leads alone; `created_at` may be missing or empty."""
+    description = (description or Description()).model_copy(update={"order_by": None})
+    rows = gathered([read_source(Path(file), description)])
+    leads = clean_leads(rows, rename(rows, "leads", description), description, dates_needed=False)
+    return leads, joined(rows.refused)
+
+
+def dataset_from_tables(
+    leads: pd.DataFrame, reps: pd.DataFrame, assignments: pd.DataFrame, description: Description | None = None
+) -> Dataset:
+    """The data set in three frames with the columns of a folder's files; checked as if it had been read from there."""
+    tables = {"leads": leads, "reps": reps, "assignments": assignments}
+    sources = {name: [frame_source(name, table)] for name, table in tables.items() if len(table)}
+    return _dataset(assemble(sources, [], description or Description()))
+
+
+def save_dataset(dataset: Dataset, folder: Path | str) -> None:
+    """Write leads, reps and assignments as CSV, dataset.yaml and rejects.csv; `load_dataset` reads them back."""
+    write_dataset(dataset, Path(folder))
+
+
+def _load(chosen: Chosen, description: Description) -> Dataset:
+    sources = {table: [read_source(path, description) for path in paths] for table, paths in chosen.tables.items()}
+    lookups = [(lookup, read_source(path, description)) for lookup, path in chosen.lookups]
+    return _dataset(assemble(sources, lookups, description))
+
+
+def _dataset(assembled: Assembled) -> Dataset:
+    return Dataset(**{name: getattr(assembled, name) for name in Assembled.__dataclass_fields__})
+
+
+def _with_notes(dataset: Dataset, notes: tuple[str, ...]) -> Dataset:
+    parts = {name: getattr(dataset, name) for name in Dataset.__dataclass_fields__}
+    return Dataset(**{**parts, "notes": notes})
