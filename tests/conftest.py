@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -90,7 +91,7 @@ def small_model():
     from training.calibration import Calibration
     from training.conversion import ConversionModel
     from training.lead_model import TREES, Recipe, fit_lead_model
-    from training.rep_effects import PRIOR_SD, RepEffects
+    from training.rep_effects import no_reps
 
     rng = np.random.default_rng(3)
     levels = ("manufacturing", "retail", "江苏 trade")
@@ -104,15 +105,12 @@ def small_model():
     reps = tuple(Rep(f"R-{i}", name="Li Na", skills=skills[i], hired_at=hired) for i in range(4))
     lead_design, pair_design = choose_design(contract, leads), find_pairs(contract, reps)
     width, n_pairs = lead_design.width, pair_design.width
-    effects = RepEffects(
+    effects = replace(
+        no_reps(width, n_pairs),
         effects=rng.normal(0, 0.3, (4, width)),
         covariance=np.tile(np.eye(width) * 0.01, (4, 1, 1)),
-        prior_variance=np.full(width, PRIOR_SD**2),
         hand_effects=np.zeros(4),
-        hand_variance=PRIOR_SD**2,
         beta=rng.normal(0, 0.2, n_pairs),
-        beta_covariance=np.eye(n_pairs) / 25,
-        load_effect=0.0,
     )
     return ConversionModel(
         contract=contract,

@@ -1,5 +1,10 @@
 """The figures of a training run: four metrics with their standard errors, and the curves logged with them."""
 
+import json
+import re
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,7 +12,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import log_loss as sklearn_log_loss
 from sklearn.metrics import roc_auc_score
 
-from training import metrics
+from features.columns import Column, ColumnContract
+from training import curves, figures, metrics, report
 
 ROWS = st.integers(2, 60).flatmap(
     lambda n: st.tuples(
@@ -118,3 +124,110 @@ def test_reliability_counts_every_row_once_and_its_bands_hold_what_was_seen(rows
     assert sum(group.rows for group in curve) == len(converted)
     assert all(group.low <= group.observed <= group.high for group in curve)
     assert sum(group.observed * group.rows for group in curve) == pytest.approx(converted.sum())
+
+
+def test_gains_by_hand():
+    # ranked: won, lost, won, lost; after half of the leads one of two conversions is reached
+    curve = curves.gains_curve(np.array([1, 0, 1, 0]), np.array([0.9, 0.8, 0.7, 0.1]), points=4)
+    assert [point.share_of_conversions for point in curve] == [0, 0.5, 0.5, 1, 1]
+    assert all(point.low <= point.share_of_conversions <= point.high for point in curve)
+
+
+def test_leads_of_equal_probability_gain_in_equal_parts():
+    curve = curves.gains_curve(np.array([1, 0, 0, 0]), np.full(4, 0.2), points=4)
+    assert [point.share_of_conversions for point in curve] == [0, 0.25, 0.5, 0.75, 1]
+
+
+@given(ROWS)
+def test_the_gains_curve_only_rises_to_all_of_the_conversions(rows):
+    converted, probability = np.array(rows[0]), np.array(rows[1])
+    if converted.any():
+        caught = [point.share_of_conversions for point in curves.gains_curve(converted, probability)]
+        assert caught == sorted(caught)
+        assert (caught[0], caught[-1]) == (0, 1)
+
+
+def test_without_a_conversion_there_is_no_gains_curve():
+    with pytest.raises(ValueError, match="No lead converted"):
+        curves.gains_curve(np.zeros(3), np.full(3, 0.1))
+
+
+def test_rep_levels_are_the_recalibrated_intercepts_with_their_posterior(small_model):
+    rows = {row.rep_id: row for row in curves.rep_levels(small_model)}
+    slope = small_model.calibration.slope
+    assert rows["R-2"].value == pytest.approx(slope * small_model.effects.effects[2, 0])
+    # the posterior's standard deviation is .1; 1.645 of it on either side are 90 %
+    assert rows["R-2"].high - rows["R-2"].low == pytest.approx(2 * 1.6449 * 0.1 * slope, rel=1e-3)
+    values = [row.value for row in curves.rep_levels(small_model)]
+    assert values == sorted(values, reverse=True)
+
+
+def test_a_columns_features_count_together():
+    contract = ColumnContract((Column("tags", "list", ("a", "b")), Column("size", "number")), dated=False)
+    # tags: 1 - 1, then -2 + 0; size: .5 and .5
+    rows = curves.importance(contract, np.array([[1.0, -1.0, 0.5], [-2.0, 0.0, 0.5]]))
+    assert [(row.column, row.value) for row in rows] == [("tags", 1.0), ("size", 0.5)]
+    assert rows[0].standard_error == pytest.approx(1.0)
+    assert rows[1].standard_error == 0
+
+
+def test_overlap_by_hand():
+    # fourteen leads of two kinds; R-0 worked five of one kind, R-1 five and R-2 four of the other
+    kinds = np.array(["x"] * 5 + ["y"] * 9)
+    rep = np.array([0] * 5 + [1] * 5 + [2] * 4)
+    rows = curves.overlap(kinds, rep, ("R-0", "R-1", "R-2", "R-3"))
+    assert {row.rep_id: row.share for row in rows} == {"R-3": 0, "R-2": 0, "R-0": 5 / 14, "R-1": 9 / 14}
+    assert rows[-1].rep_id == "R-1"
+
+
+def built(model, rng, **changed):
+    leads = np.column_stack([rng.integers(0, 3, 200), rng.gamma(2, 50, 200), rng.uniform(0, 24, 200), np.ones(200)])
+    leads[::7, 1] = np.nan
+    probability = rng.uniform(0.05, 0.6, 200)
+    given = {
+        "model": model,
+        "leads": leads,
+        "converted": (rng.random(200) < probability).astype(float),
+        "probability": probability,
+        "contributions": model.lead_model.contributions(leads)[:, :-1],
+        "kinds": leads[:, 0],
+        "rep": rng.integers(0, len(model.reps) or 1, 200),
+    }
+    return report.build(**(given | changed))
+
+
+def test_a_run_has_a_picture_a_question_and_their_values(small_model, rng):
+    made = built(small_model, rng)
+    names = ("reliability", "gains", "importance", "contributions", "rep_levels", "overlap")
+    assert made.keys() == {f"{name}.svg" for name in names} | {"values.json"}
+    values = json.loads(made["values.json"])
+    assert values.keys() == set(names) - {"contributions"}
+    assert {row["column"] for row in values["importance"]} == {"industry", "company_size", "created_at"}
+    for name, content in made.items():
+        if name.endswith(".svg"):
+            assert ET.fromstring(content).tag.endswith("svg"), name
+
+
+def test_pictures_are_the_same_bytes_for_the_same_values(small_model):
+    first, second = (built(small_model, np.random.default_rng(1)) for _ in range(2))
+    assert first == second
+
+
+def test_titles_say_the_finding_and_text_stays_text(rng):
+    rows = [curves.RepLevel("R-$1_{江苏", 0.5, 0.2, 0.8), curves.RepLevel("R-2", -0.1, -0.4, 0.2)]
+    picture = figures.draw_rep_levels(rows).decode()
+    assert "Of 2 reps 1 lie clearly above the average and 0 below" in picture
+    assert "R-$1_{江苏" in picture
+    many = [curves.RepLevel(f"R-{i}", -i, -i - 1, -i + 1) for i in range(60)]
+    drawn = set(re.findall(r"R-\d+", figures.draw_rep_levels(many).decode()))
+    assert drawn == {f"R-{i}" for i in (*range(10), *range(50, 60))}
+
+
+def test_without_reps_or_conversions_their_pictures_are_left_out(small_model, rng):
+    assert "rep_levels.svg" not in built(replace(small_model, reps=()), rng)
+    assert "gains.svg" not in built(small_model, rng, converted=np.zeros(200))
+
+
+def test_one_lead_and_a_model_of_one_column_can_be_drawn(rng):
+    picture = figures.draw_contributions(["size"], [np.array([0.3])], [np.array([np.nan])])
+    assert b"size" in picture

@@ -119,7 +119,7 @@ def reliability(
     return curve
 
 
-def wilson(successes: float, rows: int, level: float) -> tuple[float, float]:
+def wilson(successes: float, rows: float, level: float) -> tuple[float, float]:
     """Wilson's interval of a share: it stays inside [0, 1] and has width even at 0 of n.
 
     Source: Wilson (1927), doi:10.1080/01621459.1927.10502953.
