@@ -1,0 +1,45 @@
+"""Figures of the running service for Prometheus; labels are routes and arms, never ids."""
+
+import os
+
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+__all__ = ["CONTENT_TYPE_LATEST", "decided", "latest", "lost_race", "replayed", "request_done"]
+
+SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+REQUESTS = Counter("leadmatch_requests", "Requests answered.", ["method", "route", "status"])
+REQUEST_SECONDS = Histogram("leadmatch_request_seconds", "Time to answer.", ["route"], buckets=SECONDS)
+DECISIONS = Counter("leadmatch_decisions", "Decisions made.", ["arm", "assigned", "degraded"])
+REPLAYS = Counter("leadmatch_replays", "Stored answers sent again.")
+LOST_RACES = Counter("leadmatch_lost_races", "Draws made anew because the slot was taken meanwhile.")
+
+
+def request_done(method: str, route: str, status: int, seconds: float) -> None:
+    """Count an answered request."""
+    REQUESTS.labels(method, route, str(status)).inc()
+    REQUEST_SECONDS.labels(route).observe(seconds)
+
+
+def decided(arm: str, *, assigned: bool, degraded: bool) -> None:
+    """Count a decision."""
+    DECISIONS.labels(arm, str(assigned).lower(), str(degraded).lower()).inc()
+
+
+def replayed() -> None:
+    """Count a stored answer that was sent again."""
+    REPLAYS.inc()
+
+
+def lost_race() -> None:
+    """Count a slot that was taken between draw and reservation."""
+    LOST_RACES.inc()
+
+
+def latest() -> bytes:
+    """All figures, of all workers where there are several."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return generate_latest(REGISTRY)
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)
