@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from sqlalchemy.engine import Connection
 
+from data.store.fold import SpellState
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DecisionRow:
@@ -65,26 +67,10 @@ class Stored:
     lead_id: str
     spell_id: str
     rep_id: str | None
+    idempotency_key: str | None
     request_digest: str
+    duplicate_of: str | None
     answer: bytes | None  # None once its retention is over: build it again from the row
-
-
-@dataclass(frozen=True)
-class SpellState:
-    """What has become of a decision: folded from overrides, outcome events and follow-up."""
-
-    decision_id: str
-    rep_id: str | None  # who works the lead now
-    version: int  # 1, plus one for each change of owner; an override must name it
-    status: str  # open | unassigned | won | lost | recycled | merged
-    holds_slot: bool
-    contacted_at: datetime | None = None
-    qualified_at: datetime | None = None
-    closed_at: datetime | None = None
-    value: float | None = None
-    lost_reason: str | None = None
-    feedback: str | None = None
-    timed_out_at: datetime | None = None
 
 
 @dataclass(frozen=True)

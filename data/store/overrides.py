@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy.engine import Connection
 
 from data.roster import Rep
-from data.store.decisions import SpellState
+from data.store.fold import SpellState
 
 
 @dataclass(frozen=True)

@@ -165,7 +165,7 @@ capacity_ledger = Table(
     Column("day_delta", Integer, nullable=False),
     Column("local_day", Text),
     Column("kind", Text, nullable=False),
-    Column("forced", Boolean, nullable=False),
+    Column("over_limit", Boolean, nullable=False),
     Column("at", Instant, nullable=False),
     Index("capacity_of_a_decision", "decision_id"),
 )
@@ -260,6 +260,7 @@ decision_states = Table(
     Column("version", Integer, nullable=False),
     Column("status", Text, nullable=False),
     Column("holds_slot", Boolean, nullable=False),
+    Column("given_at", Instant),
     Column("contacted_at", Instant),
     Column("qualified_at", Instant),
     Column("closed_at", Instant),

@@ -171,7 +171,7 @@ def create_capacity_ledger() -> None:
         needed("day_delta", sa.Integer),
         sa.Column("local_day", sa.Text),
         needed("kind", sa.Text),
-        needed("forced", sa.Boolean),
+        needed("over_limit", sa.Boolean),
         needed("at", BIG),
     )
     op.create_index("capacity_of_a_decision", "capacity_ledger", ["decision_id"])
@@ -256,6 +256,7 @@ def create_projections() -> None:
         needed("version", sa.Integer),
         needed("status", sa.Text),
         needed("holds_slot", sa.Boolean),
+        sa.Column("given_at", BIG),
         sa.Column("contacted_at", BIG),
         sa.Column("qualified_at", BIG),
         sa.Column("closed_at", BIG),
