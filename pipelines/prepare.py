@@ -31,7 +31,9 @@ def prepare(dataset: Dataset) -> Prepared:
 
     Raises InputError, in one line, where nothing can be learned from the data set.
     """
-    attributes = dataset.leads.drop(columns=[name for name in NOT_ATTRIBUTES if name in dataset.leads])
+    personal = dataset.personal_columns
+    left_out = NOT_ATTRIBUTES.union(personal)
+    attributes = dataset.leads.drop(columns=[name for name in left_out if name in dataset.leads])
     rows = dataset.leads.set_index("lead_id").index.get_indexer(dataset.assignments["lead_id"])
     description = dataset.description
     leaks = find_leaks(
@@ -48,7 +50,8 @@ def prepare(dataset: Dataset) -> Prepared:
     except ValueError as error:
         raise InputError(str(error)) from error
     _check_enough(dataset, spells)
-    return Prepared(dataset, contract, (*leaks, *useless), spells)
+    named = tuple(Exclusion(name, "personal data") for name in personal)
+    return Prepared(dataset, contract, (*named, *leaks, *useless), spells)
 
 
 def _check_enough(dataset: Dataset, spells: Spells) -> None:

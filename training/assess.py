@@ -24,6 +24,7 @@ class Rehearsal:
     """A fit on the earlier rows, and what it said of the later ones."""
 
     model: ConversionModel
+    rows: np.ndarray  # int (n_later,): which of the spells were held back
     later: Spells
     log_odds: np.ndarray  # (n_later,) of lead and rep, as the rows stood
     lead_alone: np.ndarray  # (n_later,) of the lead part alone
@@ -46,6 +47,7 @@ def rehearse(spells: Spells, contract: ColumnContract, *, seed: int, recipe: Rec
     rng = np.random.default_rng(seed)
     return Rehearsal(
         model=model,
+        rows=np.flatnonzero(late),
         later=later,
         log_odds=log_odds,
         lead_alone=lead_alone,

@@ -147,6 +147,20 @@ def lead_alone(model: ConversionModel, leads: np.ndarray) -> np.ndarray:
     return expit(model.calibration.apply(model.lead_model.log_odds(leads)))
 
 
+def served_log_odds(model: ConversionModel, spells: Spells) -> np.ndarray:
+    """Log-odds of each spell as the service would have given them, (n,): nobody picked by hand, usual load.
+
+    The spells must be encoded with the model's contract; their reps need not be those it was trained on.
+    """
+    lead = model.lead_model.log_odds(spells.leads)
+    if not spells.reps:
+        return model.calibration.apply(lead)
+    roster = RosterModel(model, spells.reps)
+    own = np.einsum("nw,nw->n", model.lead_design.matrix(spells.leads), roster.effects[spells.rep])
+    shared = roster.matches.for_pairs(spells.leads, spells.rep, spells.at_days) @ model.effects.beta
+    return model.calibration.apply(lead + own + shared)
+
+
 def predict_spells(model: ConversionModel, spells: Spells) -> tuple[np.ndarray, np.ndarray]:
     """Log-odds of each spell as it stood, (n,), by the full model and by its lead part alone."""
     pairs_model = gather(spells, model.contract, model.lead_design, model.pair_design)

@@ -1,0 +1,83 @@
+"""`leadmatch check`: how good the data are, which columns know the future, and whether there is anything to match."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data.dataset import Dataset, load_dataset
+from features.spells import Spells
+from pipelines.prepare import Prepared, prepare
+from pipelines.progress import Step, silent
+from pipelines.train import columns_of, plain_potential, rows_of
+from training.assess import look_for_potential, rehearse
+from training.fit import fit_parts
+
+FEW_ROWS_A_REP = 20
+
+
+def check(data: Path, *, seed: int = 0, step: Step = silent) -> dict[str, Any]:
+    """The object of `check --json`; nothing is written.
+
+    Raises InputError where the data set cannot be read or learned from.
+    """
+    step(f"reading {data}")
+    dataset = load_dataset(data)
+    prepared = prepare(dataset)
+    step(f"fitting {len(prepared.spells):,} mature rows to see whether reps differ")
+    rehearsal = rehearse(prepared.spells, prepared.contract, seed=seed)
+    parts = fit_parts(prepared.spells, prepared.contract, seed=seed, recipe=rehearsal.recipe)
+    potential = look_for_potential(parts, prepared.spells, prepared.contract, seed=seed)
+    return {
+        "rows": rows_of(prepared),
+        "files": {file: dict(counts) for file, counts in dataset.counts.items()},
+        "conversion_rate": float(prepared.spells.converted.mean()),
+        "window_days": prepared.spells.labels.window_days,
+        "columns": columns_of(prepared),
+        "reasons": reasons(dataset),
+        "overlap": overlap(prepared.spells),
+        "potential": plain_potential(potential, rehearsal),
+        "warnings": warnings(prepared),
+        "notes": list(dataset.notes),
+    }
+
+
+def reasons(dataset: Dataset) -> dict[str, int]:
+    """How many assignments were made for which reason."""
+    return {str(reason): int(n) for reason, n in dataset.assignments["assigned_by"].value_counts().items()}
+
+
+def overlap(spells: Spells) -> dict[str, Any]:
+    """How evenly the reps are covered by mature rows."""
+    if not spells.reps:
+        return {"reps": 0, "reps_with_rows": 0, "rows_a_rep": None}
+    rows = np.bincount(spells.rep, minlength=len(spells.reps))
+    some = rows[rows > 0]
+    return {
+        "reps": len(spells.reps),
+        "reps_with_rows": len(some),
+        "rows_a_rep": {"min": int(some.min()), "median": float(np.median(some)), "max": int(some.max())},
+        "reps_with_few_rows": int(np.sum(some < FEW_ROWS_A_REP)),
+    }
+
+
+def warnings(prepared: Prepared) -> list[str]:
+    """What a data scientist should know before believing any figure, a sentence each."""
+    said = []
+    dataset, spells = prepared.dataset, prepared.spells
+    if spells.reps and not spells.reasons_logged:
+        said.append(
+            "No row says why its rep got it (assigned_by), so hand-picking cannot be told from skill: "
+            "the verdict cannot get past `unconfirmed`. A randomised trial would settle it."
+        )
+    if dataset.has_reps and dataset.assignments["lead_id"].is_unique and not spells.reasons_logged:
+        said.append(
+            "Each lead has one owner. Where the export keeps only the last owner, wins belong to the closer, "
+            "not to the rep the lead was first given to."
+        )
+    if spells.labels.window_days == 0 and dataset.dated and not dataset.description.outcome_is_final:
+        said.append("No row has a closing date, so outcomes are taken as final and open rows are left out.")
+    rejected = len(dataset.rejects)
+    if rejected:
+        said.append(f"{rejected:,} rows were refused; see rejects.csv of the import, or the counts above.")
+    return said

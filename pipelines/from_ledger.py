@@ -1,0 +1,51 @@
+"""The ledger as a data set, by itself (`leadmatch export`) or added to a history (`train --ledger`)."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from data.dataset import Dataset, dataset_from_tables, save_dataset
+from data.description import Description
+from data.errors import InputError
+from data.store.history import export_tables
+from data.store.ledger import Ledger
+
+
+def export(ledger: Ledger, out: Path, *, since: datetime | None = None) -> dict[str, Any]:
+    """Write the ledger's decisions and outcomes as a data set folder, and say how much there was.
+
+    Raises InputError where the ledger holds no decision yet.
+    """
+    with ledger.reading() as conn:
+        tables = export_tables(conn, since)
+    if tables[2].empty:
+        raise InputError("The ledger holds no assignment in that time: let the service decide some leads first.")
+    dataset = dataset_from_tables(*tables)
+    save_dataset(dataset, out)
+    names = ("leads", "reps", "assignments")
+    return {"out": str(out), "tables": {name: len(table) for name, table in zip(names, tables, strict=True)}}
+
+
+def with_ledger(dataset: Dataset, ledger: Ledger) -> Dataset:
+    """The history and, after it, what the ledger has seen; a lead that is in both is taken from the ledger."""
+    with ledger.reading() as conn:
+        leads, reps, assignments = export_tables(conn)
+    if assignments.empty:
+        return dataset
+    known = set(leads["lead_id"])
+    joined = [
+        _below(dataset.leads[~dataset.leads["lead_id"].isin(known)].drop(columns="at_days"), leads),
+        _below(dataset.reps[~dataset.reps["rep_id"].isin(set(reps["rep_id"]))], reps),
+        _below(dataset.assignments[~dataset.assignments["lead_id"].isin(known)], assignments),
+    ]
+    keep = dataset.description.model_dump(
+        include={"target", "window", "outcome_is_final", "post_assignment", "types", "drop", "currency", "time_zone"}
+    )
+    return dataset_from_tables(*joined, Description(**keep))
+
+
+def _below(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
+    """Both tables, one below the other, with the columns of either, as text or moments that read back the same."""
+    return pd.concat([first.astype(object), second.astype(object)], ignore_index=True)

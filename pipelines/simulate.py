@@ -1,0 +1,26 @@
+"""`leadmatch simulate`: a sales floor with known truth, as a data set folder."""
+
+from pathlib import Path
+from typing import Any
+
+from data.errors import InputError
+from data.simulator import simulate, write
+
+
+def simulate_to(out: Path, *, leads: int, reps: int, seed: int, days: int, truth: bool) -> dict[str, Any]:
+    """Write the floor's tables to `out`, and say what is there.
+
+    Raises InputError where a size makes no sense.
+    """
+    try:
+        world = simulate(leads=leads, reps=reps, seed=seed, days=days)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    write(world, out, truth=truth)
+    return {
+        "out": str(out),
+        "leads": len(world.leads),
+        "reps": len(world.reps),
+        "assignments": len(world.assignments),
+        "truth": truth,
+    }

@@ -1,0 +1,262 @@
+"""`leadmatch train`: a history -> a judged, registered model, and the champion if it earns it."""
+
+import hashlib
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.special import expit
+
+from data.dataset import Dataset, load_dataset
+from data.settings import Settings
+from data.store import promotions
+from data.store.ledger import Ledger
+from features.spells import build_spells
+from pipelines.from_ledger import with_ledger
+from pipelines.prepare import Prepared, prepare
+from pipelines.progress import Step, silent
+from serving.bundle import Manifest, seal
+from serving.bundle_store import BundleStore
+from serving.fetch import fetcher
+from serving.signing import signing_key
+from training import promotion, report
+from training.assess import Rehearsal, look_for_potential, rehearse
+from training.conversion import ConversionModel
+from training.fit import assemble, fit_parts, served_log_odds
+from training.metrics import Estimate
+from training.model_files import save
+from training.potential import Potential
+from training.registry import CHALLENGER, CHAMPION, Registry, RunInfo
+
+KEPT = promotion.Decision(False, ("Promotion was not asked for (--promote never).",))
+REPORT_ROWS = 2_000  # of the newest rows that the summary of contributions is drawn from
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Everything a training run found out."""
+
+    prepared: Prepared
+    rehearsal: Rehearsal
+    potential: Potential
+    model: ConversionModel
+
+
+def train(
+    data: Path, *, settings: Settings, seed: int = 0, ledger: bool = False, promote: bool = True, step: Step = silent
+) -> dict[str, Any]:
+    """Train on the data set in `data`, log and register the model, and promote it if it earns it.
+
+    ledger : add what the ledger has seen since; promote : let the verdict decide, else keep the champion.
+    Returns the object of `train --json`. Raises InputError where the data cannot be learned from.
+    """
+    step(f"reading {data}")
+    dataset = load_dataset(data)
+    if ledger:
+        dataset = with_ledger(dataset, Ledger.open(settings.ledger_url))
+    trained = learn(dataset, seed=seed, step=step)
+    step("registering the model")
+    registry = Registry(settings.home, timeout_s=settings.registry_timeout_seconds)
+    run, manifest = register(trained, registry, settings=settings, seed=seed)
+    step("comparing it with the champion")
+    book = Ledger.open(settings.ledger_url)
+    try:
+        decision = decide_promotion(trained, book, settings) if promote else KEPT
+        put_in_place(decision, run, manifest, book, registry)
+    finally:
+        book.close()
+    return summary(trained, run, decision)
+
+
+def learn(dataset: Dataset, *, seed: int, step: Step = silent) -> Trained:
+    """The model of a data set, with the verdict and the figures of a rehearsal on its newest rows."""
+    step("typing the columns, looking for leaks, labelling")
+    prepared = prepare(dataset)
+    spells, contract = prepared.spells, prepared.contract
+    step(f"rehearsing on the newest fifth of {len(spells):,} mature rows")
+    rehearsal = rehearse(spells, contract, seed=seed)
+    step("fitting lead and rep parts on all of them")
+    parts = fit_parts(spells, contract, seed=seed, recipe=rehearsal.recipe)
+    step("asking whether it matters who gets a lead")
+    potential = look_for_potential(parts, spells, contract, seed=seed)
+    facts = model_facts(prepared, rehearsal, potential, seed=seed)
+    model = assemble(parts, spells, contract, verdict=potential.verdict, facts=facts)
+    return Trained(prepared, rehearsal, potential, model)
+
+
+def model_facts(prepared: Prepared, rehearsal: Rehearsal, potential: Potential, *, seed: int) -> dict[str, Any]:
+    """What anybody may want to know of the model later; saved with it, so nothing here is taken from a clock."""
+    spells = prepared.spells
+    return {
+        "leadmatch": version("leadmatch"),
+        "seed": seed,
+        "rows": rows_of(prepared),
+        "conversion_rate": float(spells.converted.mean()),
+        "trained_until_days": float(spells.at_days.max()),
+        "dated": prepared.contract.dated,
+        "lead_model": rehearsal.recipe.kind,
+        "columns": columns_of(prepared),
+        "metrics": plain_metrics(rehearsal.metrics),
+        "lead_alone_metrics": plain_metrics(rehearsal.lead_metrics),
+        "potential": plain_potential(potential, rehearsal),
+        "target": prepared.dataset.description.target,
+        "currency": prepared.dataset.description.currency,
+    }
+
+
+def register(
+    trained: Trained, registry: Registry, *, settings: Settings, seed: int
+) -> tuple[RunInfo, Manifest]:
+    """Write, seal and keep the bundle, and log the run with its figures."""
+    with tempfile.TemporaryDirectory(prefix="leadmatch-") as scratch:
+        folder = Path(scratch) / "bundle"
+        save(trained.model, folder)
+        about = {"trained_at": datetime.now(UTC).isoformat(timespec="seconds")}
+        manifest = seal(folder, signing_key(settings.home), about=about)
+        BundleStore(settings.home).install(folder)
+        run = registry.log_run(
+            parameters={"seed": seed, "lead_model": trained.rehearsal.recipe.kind, **rows_of(trained.prepared)},
+            metrics={**trained.rehearsal.metrics, **_prefixed("lead_alone_", trained.rehearsal.lead_metrics)},
+            data_hash=data_hash(trained.prepared.dataset),
+            digest=manifest.digest,
+            figures=figures_of(trained),
+            bundle=folder,
+            lead_columns=[column.name for column in trained.model.contract.columns],
+            tags={"verdict": trained.potential.verdict},
+        )
+    return run, manifest
+
+
+def figures_of(trained: Trained) -> dict[str, bytes]:
+    """The pictures and values logged beside the run, from rows that the rehearsal's fit has not seen."""
+    later, spells = trained.rehearsal.later, trained.prepared.spells
+    rows = np.unique(np.linspace(0, len(later) - 1, min(REPORT_ROWS, len(later))).astype(int))
+    sample = later.take(rows)
+    return report.build(
+        model=trained.model,
+        leads=sample.leads,
+        converted=sample.converted,
+        probability=expit(trained.rehearsal.log_odds[rows]),
+        contributions=trained.rehearsal.model.lead_model.contributions(sample.leads)[:, :-1],
+        kinds=spells.assigned_by,
+        rep=spells.rep,
+    )
+
+
+def decide_promotion(trained: Trained, book: Ledger, settings: Settings) -> promotion.Decision:
+    """Whether the new model becomes champion, from rows that neither it nor the champion learned from."""
+    later = trained.rehearsal.later
+    with book.reading() as conn:
+        held = promotions.champion(conn)
+    if held is None:
+        base = float(np.clip(trained.prepared.spells.converted.mean(), 1e-6, 1 - 1e-6))
+        return promotion.first_champion(later.converted, trained.rehearsal.log_odds, base)
+    fetch = fetcher(settings.home, timeout_s=settings.registry_timeout_seconds)
+    champion = BundleStore(settings.home).refresh(held, fetch)
+    if champion is None or champion.digest != held.digest:
+        return promotion.Decision(False, ("The champion's bundle cannot be had, so there is nothing to compare with.",))
+    newer = later.at_days > float(champion.model.facts["trained_until_days"])
+    # The same spells are mature whatever the contract, so one set of positions serves both.
+    theirs = build_spells(trained.prepared.dataset, champion.model.contract).take(trained.rehearsal.rows[newer])
+    mine = later.take(newer)
+    return promotion.judge(
+        mine.converted,
+        mine.rep,
+        served_log_odds(trained.rehearsal.model, mine),
+        served_log_odds(champion.model, theirs),
+        compatible=_columns(trained.model) <= _columns(champion.model),
+    )
+
+
+def put_in_place(
+    decision: promotion.Decision, run: RunInfo, manifest: Manifest, book: Ledger, registry: Registry
+) -> None:
+    """Write the promotion into the ledger, which decides, and let the registry's aliases follow."""
+    if not decision.promoted:
+        registry.set_alias(CHALLENGER, run.model_version)
+        return
+    with book.writing() as tx:
+        held = promotions.champion(tx)
+        promotions.promote(
+            tx,
+            version=run.model_version,
+            digest=manifest.digest,
+            expected_previous=held.version if held else None,
+            actor="train",
+            grounds={"grounds": list(decision.grounds)},
+            at=datetime.now(UTC),
+        )
+    registry.set_alias(CHAMPION, run.model_version)
+
+
+def summary(trained: Trained, run: RunInfo, decision: promotion.Decision) -> dict[str, Any]:
+    """The object of `train --json`."""
+    return {
+        "model_version": run.model_version,
+        "run_id": run.run_id,
+        "promoted": decision.promoted,
+        "grounds": list(decision.grounds),
+        "metrics": plain_metrics(trained.rehearsal.metrics),
+        "lead_alone_metrics": plain_metrics(trained.rehearsal.lead_metrics),
+        "rows": rows_of(trained.prepared),
+        "columns": columns_of(trained.prepared),
+        "potential": plain_potential(trained.potential, trained.rehearsal),
+    }
+
+
+def rows_of(prepared: Prepared) -> dict[str, int]:
+    """How many rows were used, left out as too young, and refused."""
+    return {
+        "used": len(prepared.spells),
+        "immature": prepared.spells.labels.immature,
+        "rejected": len(prepared.dataset.rejects),
+    }
+
+
+def columns_of(prepared: Prepared) -> dict[str, Any]:
+    """Which columns are features, and why the others are not."""
+    return {
+        "used": [column.name for column in prepared.contract.columns],
+        "excluded": [{"column": one.column, "why": one.why} for one in prepared.excluded],
+    }
+
+
+def plain_metrics(metrics: dict[str, Estimate]) -> dict[str, dict[str, float]]:
+    """Metrics as plain values."""
+    return {name: {"value": one.value, "standard_error": one.standard_error} for name, one in metrics.items()}
+
+
+def plain_potential(potential: Potential, rehearsal: Rehearsal) -> dict[str, Any]:
+    """The verdict and the possible gain over rotation in conversions per lead, as plain values."""
+    gain = rehearsal.gain
+    return {
+        "verdict": potential.verdict,
+        "why": potential.why,
+        "p_clean": None if np.isnan(potential.p_clean) else potential.p_clean,
+        "p_all": None if np.isnan(potential.p_all) else potential.p_all,
+        "gain": {
+            "value": gain.value if gain else None,
+            "low": gain.low if gain else None,
+            "high": gain.high if gain else None,
+        },
+    }
+
+
+def data_hash(dataset: Dataset) -> str:
+    """SHA-256 over the three tables, so that a run says which data it saw."""
+    digest = hashlib.sha256()
+    for table in (dataset.leads, dataset.reps, dataset.assignments):
+        digest.update(table.to_csv(index=False).encode())
+    return digest.hexdigest()
+
+
+def _prefixed(prefix: str, metrics: dict[str, Estimate]) -> dict[str, Estimate]:
+    return {prefix + name: one for name, one in metrics.items()}
+
+
+def _columns(model: ConversionModel) -> set[str]:
+    return {column.name for column in model.contract.columns}
