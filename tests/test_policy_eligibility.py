@@ -188,7 +188,9 @@ def test_working_hours_agree_with_asking_every_minute(hours, time_zone, begin, m
     assert works_between(hours, time_zone, start, start + timedelta(minutes=minutes)) is slow
 
 
-@pytest.mark.parametrize("text", ["", "9-18", "mon-fri", "mon-fry 09:00-18:00", "25:00-26:00", "09:00-18:75", "24:30-01:00"])
+@pytest.mark.parametrize(
+    "text", ["", "9-18", "mon-fri", "mon-fry 09:00-18:00", "25:00-26:00", "09:00-18:75", "24:30-01:00"]
+)
 def test_hours_that_cannot_be_read_say_what_was_expected(text):
     with pytest.raises(ValueError, match=r"."):
         parse_hours(text)

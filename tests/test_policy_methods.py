@@ -18,9 +18,8 @@ AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
 
 def situation(reps, probability, *, available=None, prices=None, lead=None, **state) -> Situation:
     m = len(reps)
-    counts = {
-        name: np.array(state.pop(name, np.zeros(m)), dtype=np.int64) for name in ("open_leads", "today", "won", "closed")
-    }
+    named = ("open_leads", "today", "won", "closed")
+    counts = {name: np.array(state.pop(name, np.zeros(m)), dtype=np.int64) for name in named}
     return Situation(
         lead=lead or {"lead_id": "L-1"},
         reps=reps,
@@ -41,10 +40,8 @@ def situations(draw) -> Situation:
     flags = draw(st.lists(st.booleans(), min_size=m, max_size=m).filter(any))
     share = st.floats(0, 1)
     count = st.integers(0, 30)
-    roster = [
-        Rep(f"R-{i}", region=draw(st.sampled_from([None, "north", "south"])), capacity=draw(st.one_of(st.none(), count)))
-        for i in range(m)
-    ]
+    regions = st.sampled_from([None, "north", "south"])
+    roster = [Rep(f"R-{i}", region=draw(regions), capacity=draw(st.one_of(st.none(), count))) for i in range(m)]
     closed = draw(st.lists(count, min_size=m, max_size=m))
     return situation(
         roster,

@@ -164,9 +164,8 @@ def test_prices_in_use_keep_most_of_what_the_batch_optimum_would_gain(utilisatio
         for number, (p, e) in enumerate(zip(probability[ahead], eligible[ahead], strict=True)):
             if name == "priced" and number % 100 == 0:
                 sample = recent[-600:]
-                price = shadow_prices(
-                    np.array([s[0] for s in sample]), np.array([s[1] for s in sample]), left * len(sample) / (n - number)
-                )
+                share = len(sample) / (n - number)
+                price = shadow_prices(np.array([s[0] for s in sample]), np.array([s[1] for s in sample]), left * share)
             free = e & (left > 0)
             recent.append((p, e))
             if free.any():
