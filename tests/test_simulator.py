@@ -133,7 +133,7 @@ def test_personal_columns_are_invented_and_a_lead_s_own(world):
 
 
 def test_free_mailboxes_are_flagged(world):
-    assert world.leads["email"].str.endswith("@freemail.example").equals(world.leads["free_email"] == "yes")
+    assert world.leads["email"].str.endswith("@freemail.example").equals(world.leads["mailbox"] == "free")
 
 
 def test_budget_is_missing_for_some_45_percent(world):
@@ -210,7 +210,7 @@ def test_probability_of_one_pair_is_the_sum_of_its_written_parts(world):
         of_lead = -3.55 + market.industry_logit[industry] + market.region_logit[region] + market.source_logit[source]
         of_lead += market.cross_logit[industry, source] + market.source_drift[source] * years
         of_lead += 0.35 * np.log1p(lead["pages_viewed"]) + 0.25 * np.log(lead["minutes_on_site"])
-        of_lead += 0.22 * (lead["seniority"] - 3) - 0.5 * (lead["free_email"] == "yes")
+        of_lead += 0.22 * (lead["seniority"] - 3) - 0.5 * (lead["mailbox"] == "free")
         of_lead += 0.15 * np.clip(size, -1.5, 1.5) + 0.6 * lead["hidden_grade"]
         of_lead += 0.1 * np.sin(2 * np.pi * years * 365 / 91)  # a Monday at 17:00 in Shanghai: no night, no weekend
         assert logit(probability[i, column]) == pytest.approx(of_lead + 0.5 * of_rep, abs=1e-9)

@@ -143,7 +143,7 @@ def draw_leads(rng: np.random.Generator, market: Market, arrived_days: np.ndarra
             "emails_opened": rng.poisson(np.exp(0.2 + 0.35 * intent)),
             "seniority": seniority,
             "budget_cny": np.where(rng.random(n) < 0.45, np.nan, np.round(budget, -2)),
-            "free_email": np.where(free_email, "yes", "no"),
+            "mailbox": np.where(free_email, "free", "company"),
         }
     )
     return traits, attributes
@@ -177,7 +177,7 @@ def traits_of(leads: pd.DataFrame, arrived_days: np.ndarray, hidden: np.ndarray)
         seniority=leads["seniority"].to_numpy(dtype=float),
         pages=leads["pages_viewed"].to_numpy(dtype=float),
         minutes=leads["minutes_on_site"].to_numpy(dtype=float),
-        free_email=leads["free_email"].to_numpy() == "yes",
+        free_email=leads["mailbox"].to_numpy() == "free",
         arrived_days=arrived_days,
         hidden=hidden,
     )
