@@ -115,8 +115,6 @@ def _readable(typed: str) -> str:
 def _tone(contribution: Contribution) -> tuple[str, bool]:
     """Which row of the table a contribution of the rep part takes."""
     good = contribution.contribution >= 0
-    if _is_rest(contribution):
-        return "other", good
     if contribution.kind == "tenure" and isinstance(contribution.value, Real):
         return ("newcomer" if float(contribution.value) < NEW_FOR_DAYS else "settled"), good
     return ("segment" if contribution.kind == "number" else contribution.kind), good

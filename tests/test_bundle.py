@@ -183,6 +183,14 @@ def test_a_tampered_bundle_is_refused(tamper, sealed, key):
         bundle.verify(sealed, key.public_key())
 
 
+def test_only_a_bundles_own_names_are_copied(sealed, tmp_path):
+    _pickle_beside(sealed)
+    (tmp_path / "copy").mkdir()
+    with pytest.raises(BundleRefusedError, match="no bundle has"):
+        bundle.copy_files(sealed, tmp_path / "copy")
+    assert not list((tmp_path / "copy").iterdir())
+
+
 def test_a_bundle_of_another_lightgbm_is_refused(saved, key, tmp_path, monkeypatch):
     monkeypatch.setattr(bundle, "version", lambda _: "3.3.5")
     folder = write_sealed(tmp_path / "old", saved, key)

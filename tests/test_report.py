@@ -214,10 +214,10 @@ def test_pictures_are_the_same_bytes_for_the_same_values(small_model):
 
 
 def test_titles_say_the_finding_and_text_stays_text(rng):
-    rows = [curves.RepLevel("R-$1_{江苏", 0.5, 0.2, 0.8), curves.RepLevel("R-2", -0.1, -0.4, 0.2)]
+    rows = [curves.RepLevel("$1k_{江苏}-$5k", 0.5, 0.2, 0.8), curves.RepLevel("R-2", -0.1, -0.4, 0.2)]
     picture = figures.draw_rep_levels(rows).decode()
     assert "Of 2 reps 1 lie clearly above the average and 0 below" in picture
-    assert "R-$1_{江苏" in picture
+    assert "$1k_{江苏}-$5k" in picture
     many = [curves.RepLevel(f"R-{i}", -i, -i - 1, -i + 1) for i in range(60)]
     drawn = set(re.findall(r"R-\d+", figures.draw_rep_levels(many).decode()))
     assert drawn == {f"R-{i}" for i in (*range(10), *range(50, 60))}
