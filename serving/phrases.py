@@ -153,11 +153,6 @@ EXCLUSION = {
 }
 
 UNASSIGNED = {
-    "no eligible rep": "没有符合规则的销售",
     "nobody is eligible": "没有符合规则的销售",
     "nobody is free": "符合规则的销售名额都已满",
-    "at capacity": "符合规则的销售名额都已满",
-    "no reps": "销售名单为空",
-    "waiting in the pool": "已放入公海，等待领取",
-    "pool": "已放入公海，等待领取",
 }

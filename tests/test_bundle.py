@@ -4,6 +4,8 @@ import json
 import os
 import re
 import stat
+import subprocess
+import sys
 from datetime import UTC, datetime
 
 import numpy as np
@@ -388,3 +390,9 @@ def test_without_a_public_key_nothing_is_believed(sealed, tmp_path):
     store = BundleStore(tmp_path / "empty")
     assert store.refresh(promotion(digest_of(sealed)), copying(sealed)) is None
     assert "bundle.pub" in store.problem
+
+
+def test_what_a_worker_imports_brings_neither_the_registrys_client_nor_plots():
+    ask = "import sys, serving.bundle_store, serving.scorer, serving.reasons; print(*sys.modules)"
+    modules = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"mlflow", "shap", "matplotlib"} & set(modules)
