@@ -1,84 +1,63 @@
 """The decisions: immutable rows, found again by key, by lead, or page by page."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-import numpy as np
+from sqlalchemy import Select, bindparam, delete, exists, insert, select, text, true
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import IntegrityError
 
-from data.store.fold import SpellState
+from data.errors import ConflictError, InputError
+from data.store import counters, personal, projection
+from data.store.decision_row import Decision, DecisionRow, Stored, from_columns, to_columns
+from data.store.fold import Spell, SpellState, fold
+from data.store.tables import answers, capacity_ledger, decision_states, decisions, lead_states
 
+__all__ = ["Decision", "DecisionRow", "SpellState", "Stored"]  # what the callers of this module hold
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class DecisionRow:
-    """One decision as it is kept for ever. Vectors have one value a candidate, in the candidates' order."""
-
-    decision_id: str
-    client_id: str
-    idempotency_key: str | None = None  # the explicit key; None: the lead is the key
-    request_digest: str
-    lead_id: str
-    customer_id: str | None = None
-    spell_id: str  # normally the decision's own id; a duplicate carries the spell that it repeats
-    duplicate_of: str | None = None  # decision repeated under another key: takes no capacity, opens no spell
-    mode: str = "live"  # live | trial | shadow; a shadow decision takes no capacity
-    decided_at: datetime
-    lead_snapshot: Mapping[str, Any]  # attributes without personal data
-    personal: Mapping[str, Any] = field(default_factory=dict)  # kept apart, erasable by lead
-    roster_version: int
-    policy_version: int | None = None
-    model_version: str | None = None
-    model_digest: str | None = None
-    candidates: tuple[str, ...] = ()  # the eligible reps
-    excluded: Mapping[str, Sequence[str]] = field(default_factory=dict)  # reason -> rep ids
-    available: np.ndarray | None = None  # bool
-    probability: np.ndarray | None = None
-    propensity_policy: np.ndarray | None = None
-    propensity_control: np.ndarray | None = None
-    propensity: np.ndarray | None = None  # the mixture; None where nothing was drawn
-    prices: np.ndarray | None = None
-    state: Mapping[str, np.ndarray] = field(default_factory=dict)  # what else the policy saw, by name
-    arm: str
-    holdout_share: float | None = None
-    seed: int | None = None  # in [0, 2**63)
-    draw_number: int = 0  # 0: the first draw stood; n: n slots were lost to others first
-    rep_drawn: str | None = None
-    rep_id: str | None = None  # who got the lead
-    window: str | None = None  # the rep's local day, as reserved
-    probability_chosen: float | None = None
-    baseline: float | None = None
-    uplift: float | None = None
-    uplift_low: float | None = None
-    uplift_high: float | None = None
-    lead_score: int | None = None
-    grade: str | None = None
-    degraded: str | None = None
-    unassigned_reason: str | None = None
-
-
-@dataclass(frozen=True)
-class Stored:
-    """A decision already made, as far as a replay needs it."""
-
-    decision_id: str
-    client_id: str
-    lead_id: str
-    spell_id: str
-    rep_id: str | None
-    idempotency_key: str | None
-    request_digest: str
-    duplicate_of: str | None
-    answer: bytes | None  # None once its retention is over: build it again from the row
-
-
-@dataclass(frozen=True)
-class Decision:
-    """A row of the ledger and its present state (None for a duplicate, whose state is the original's)."""
-
-    row: DecisionRow
-    state: SpellState | None
+_STORED = (
+    select(
+        decisions.c.decision_id,
+        decisions.c.client_id,
+        decisions.c.lead_id,
+        decisions.c.spell_id,
+        decisions.c.rep_id,
+        decisions.c.idempotency_key,
+        decisions.c.request_digest,
+        decisions.c.duplicate_of,
+        answers.c.body.label("answer"),
+    )
+    .select_from(decisions)
+    .outerjoin(answers, answers.c.decision_id == decisions.c.decision_id)
+)
+_BY_KEY = _STORED.where(
+    decisions.c.client_id == bindparam("client_id"), decisions.c.idempotency_key == bindparam("key")
+)
+_STANDING = _STORED.join(lead_states, lead_states.c.decision_id == decisions.c.decision_id).where(
+    lead_states.c.client_id == bindparam("client_id"), lead_states.c.lead_id == bindparam("lead_id")
+)
+_RESERVED = select(
+    exists().where(capacity_ledger.c.decision_id == bindparam("decision_id")).label("reserved")
+)
+_INSERT = insert(decisions)
+_INSERT_ANSWER = insert(answers)
+# The row of the lead is the claim to it: only a lead without a standing decision takes another.
+_CLAIM_LEAD = text("""
+    INSERT INTO lead_states (client_id, lead_id, decision_id, last_decision_id, spells, has_events)
+    VALUES (:client_id, :lead_id, :standing, :decision_id, 1, :has_events)
+    ON CONFLICT (client_id, lead_id) DO UPDATE
+    SET decision_id = excluded.decision_id, last_decision_id = excluded.last_decision_id,
+        spells = lead_states.spells + 1
+    WHERE lead_states.decision_id IS NULL
+    RETURNING spells, has_events
+""")
+_ROWS = (
+    select(decisions, *(column.label(f"state_{column.name}") for column in decision_states.c))
+    .select_from(decisions)
+    .outerjoin(decision_states, decision_states.c.decision_id == decisions.c.decision_id)
+)
+_UNIQUE_VIOLATION = "23505"  # PostgreSQL's
 
 
 def claim(tx: Connection, client_id: str, lead_id: str, key: str | None) -> Stored | None:
@@ -86,14 +65,16 @@ def claim(tx: Connection, client_id: str, lead_id: str, key: str | None) -> Stor
 
     First statement of every deciding transaction: it makes two requests for one lead take turns.
     With `key`, the decision under that key; else, or if there is none, the lead's standing decision.
-    Compare `request_digest` only where the key itself was found (see `find_by_key`).
+    Where the key itself was found (its `idempotency_key` is `key`), another `request_digest` means 422.
     """
-    raise NotImplementedError
+    projection.lock_lead(tx, client_id, lead_id)
+    found = find_by_key(tx, client_id, key) if key is not None else None
+    return found or open_decision(tx, client_id, lead_id)
 
 
 def find_by_key(conn: Connection, client_id: str, key: str) -> Stored | None:
     """The decision made under an explicit key; another `request_digest` than now means 422."""
-    raise NotImplementedError
+    return _stored(conn, _BY_KEY, client_id=client_id, key=key)
 
 
 def open_decision(conn: Connection, client_id: str, lead_id: str) -> Stored | None:
@@ -101,7 +82,12 @@ def open_decision(conn: Connection, client_id: str, lead_id: str) -> Stored | No
 
     Won and lost leads keep theirs: a CRM that sends them again must not have them given out again.
     """
-    raise NotImplementedError
+    return _stored(conn, _STANDING, client_id=client_id, lead_id=lead_id)
+
+
+def _stored(conn: Connection, statement: Select, **given: str) -> Stored | None:
+    row = conn.execute(statement, given).one_or_none()
+    return None if row is None else Stored(**row._mapping)
 
 
 def record(tx: Connection, decision: DecisionRow, answer: bytes) -> None:
@@ -110,12 +96,52 @@ def record(tx: Connection, decision: DecisionRow, answer: bytes) -> None:
     Raises ConflictError if the key was used or the lead got a standing decision meanwhile (roll back, then
     read it); ValueError where a rep is given without `capacity.reserve`, or a vector has the wrong length.
     """
-    raise NotImplementedError
+    columns = to_columns(decision)
+    _check_reservation(tx, decision)
+    try:
+        tx.execute(_INSERT, columns)
+    except IntegrityError as error:
+        if not _is_unique_violation(error):
+            raise
+        raise ConflictError("This key has been decided meanwhile: read its decision.") from None
+    tx.execute(_INSERT_ANSWER, {"decision_id": decision.decision_id, "body": answer})
+    if decision.personal:
+        personal.write(tx, decision.client_id, decision.lead_id, decision.personal)
+    if decision.duplicate_of is None:
+        _open_spell(tx, decision)
+
+
+def _check_reservation(tx: Connection, decision: DecisionRow) -> None:
+    takes = decision.rep_id is not None and decision.mode != "shadow" and decision.duplicate_of is None
+    reserved = bool(tx.execute(_RESERVED, {"decision_id": decision.decision_id}).scalar())
+    if takes != reserved:
+        raise ValueError(
+            f"decision {decision.decision_id} {'takes' if takes else 'does not take'} a slot, "
+            f"but capacity.reserve {'gave' if reserved else 'did not give'} it one"
+        )
+
+
+def _is_unique_violation(error: IntegrityError) -> bool:
+    return getattr(error.orig, "sqlstate", None) == _UNIQUE_VIOLATION or "UNIQUE" in str(error.orig)
+
+
+def _open_spell(tx: Connection, decision: DecisionRow) -> None:
+    spell = Spell(decision.decision_id, decision.rep_id, decision.decided_at, shadow=decision.mode == "shadow")
+    state = fold([spell], [])
+    given = {"client_id": decision.client_id, "lead_id": decision.lead_id, "decision_id": decision.decision_id}
+    claimed = tx.execute(_CLAIM_LEAD, {**given, "standing": state.standing, "has_events": False}).one_or_none()
+    if claimed is None:
+        raise ConflictError("This lead has been decided meanwhile: read its decision.")
+    projection.insert_state(tx, state.spells[0])
+    if claimed.spells > 1 or claimed.has_events:  # then there is more to fold than this decision
+        _, moves = projection.refold(tx, decision.client_id, decision.lead_id)
+        counters.settle(tx, moves, at=decision.decided_at)
 
 
 def get(conn: Connection, decision_id: str) -> Decision | None:
     """One decision with its present state."""
-    raise NotImplementedError
+    row = conn.execute(_ROWS.where(decisions.c.decision_id == decision_id)).one_or_none()
+    return None if row is None else _decision(row._asdict())
 
 
 def search(
@@ -132,14 +158,45 @@ def search(
 
     rep_id : who works the lead now. Raises InputError for a cursor that is not one of ours.
     """
-    raise NotImplementedError
+    if cursor is not None and not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
+        raise InputError("cursor: give the next_cursor of the page before, unchanged.")
+    wanted = (
+        true() if client_id is None else decisions.c.client_id == client_id,
+        true() if lead_id is None else decisions.c.lead_id == lead_id,
+        true() if rep_id is None else decision_states.c.rep_id == rep_id,
+        true() if since is None else decisions.c.decided_at >= since,
+        true() if cursor is None else decisions.c.seq < int(cursor),
+    )
+    page = _ROWS.where(*wanted).order_by(decisions.c.seq.desc()).limit(limit + 1)
+    rows = [row._asdict() for row in conn.execute(page)]
+    more = str(rows[limit - 1]["seq"]) if len(rows) > limit else None
+    return [_decision(row) for row in rows[:limit]], more
+
+
+def _decision(row: Mapping[str, Any]) -> Decision:
+    if row["state_decision_id"] is None:
+        return Decision(from_columns(row), None)
+    return Decision(from_columns(row), SpellState(**{c.name: row[f"state_{c.name}"] for c in decision_states.c}))
 
 
 def customer_owner(conn: Connection, client_id: str, customer_id: str) -> str | None:
     """The rep who works this customer's newest assigned lead, for sticky assignment."""
-    raise NotImplementedError
+    newest = (
+        select(decision_states.c.rep_id)
+        .join(decisions, decisions.c.decision_id == decision_states.c.decision_id)
+        .where(
+            decisions.c.client_id == client_id,
+            decisions.c.customer_id == customer_id,
+            decision_states.c.rep_id.is_not(None),
+            decision_states.c.status != "recycled",
+        )
+        .order_by(decisions.c.seq.desc())
+        .limit(1)
+    )
+    return conn.execute(newest).scalar_one_or_none()
 
 
 def drop_answers(tx: Connection, *, decided_before: datetime) -> int:
     """Forget stored answers of older decisions and return how many; the decisions stay."""
-    raise NotImplementedError
+    old = select(decisions.c.decision_id).where(decisions.c.decided_at < decided_before)
+    return tx.execute(delete(answers).where(answers.c.decision_id.in_(old))).rowcount

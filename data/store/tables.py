@@ -246,8 +246,8 @@ open_load = Table(
 daily_load = Table(
     "daily_load",
     metadata,
+    Column("local_day", Text, primary_key=True),  # first: a decision reads one day of all reps
     Column("rep_id", Text, primary_key=True),
-    Column("local_day", Text, primary_key=True),
     Column("used", Integer, nullable=False),
     CheckConstraint("used >= 0", name="no_negative_daily_load"),
 )

@@ -244,8 +244,8 @@ def create_projections() -> None:
     )
     op.create_table(
         "daily_load",
-        sa.Column("rep_id", sa.Text, primary_key=True),
         sa.Column("local_day", sa.Text, primary_key=True),
+        sa.Column("rep_id", sa.Text, primary_key=True),
         needed("used", sa.Integer),
         sa.CheckConstraint("used >= 0", name="no_negative_daily_load"),
     )
