@@ -83,8 +83,11 @@ class RepMatches:
 
     @staticmethod
     def ramps(at_days: np.ndarray | float, hired_days: np.ndarray) -> list[np.ndarray]:
-        """exp(-tenure / scale) for each scale; 0 where the day of hiring is not known (a settled rep)."""
-        tenure = np.maximum(at_days - hired_days, 0.0)
+        """exp(-tenure / scale) for each scale; 0 where the day of hiring is not known (a settled rep).
+
+        Tenure counts whole days (UTC), so that one lead scored twice on one day has one answer.
+        """
+        tenure = np.maximum(np.floor(at_days) - np.floor(hired_days), 0.0)
         return [np.nan_to_num(np.exp(-tenure / scale), nan=0.0) for scale in TENURE_DAYS]
 
 

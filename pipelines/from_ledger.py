@@ -35,15 +35,15 @@ def with_ledger(dataset: Dataset, ledger: Ledger) -> Dataset:
     if assignments.empty:
         return dataset
     known = set(leads["lead_id"])
-    joined = [
-        _below(dataset.leads[~dataset.leads["lead_id"].isin(known)].drop(columns="at_days"), leads),
-        _below(dataset.reps[~dataset.reps["rep_id"].isin(set(reps["rep_id"]))], reps),
-        _below(dataset.assignments[~dataset.assignments["lead_id"].isin(known)], assignments),
-    ]
+    earlier = dataset.leads[~dataset.leads["lead_id"].isin(known)].drop(columns="at_days")
+    gone = dataset.reps[~dataset.reps["rep_id"].isin(set(reps["rep_id"]))]
+    past = dataset.assignments[~dataset.assignments["lead_id"].isin(known)]
     keep = dataset.description.model_dump(
         include={"target", "window", "outcome_is_final", "post_assignment", "types", "drop", "currency", "time_zone"}
     )
-    return dataset_from_tables(*joined, Description(**keep))
+    return dataset_from_tables(
+        _below(earlier, leads), _below(gone, reps), _below(past, assignments), Description(**keep)
+    )
 
 
 def _below(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from data.dataset import Dataset, load_dataset
 from data.settings import Settings
 from data.store import promotions
 from data.store.ledger import Ledger
-from features.spells import build_spells
+from features.spells import Spells, build_spells
 from pipelines.from_ledger import with_ledger
 from pipelines.prepare import Prepared, prepare
 from pipelines.progress import Step, silent
@@ -142,9 +142,20 @@ def figures_of(trained: Trained) -> dict[str, bytes]:
         converted=sample.converted,
         probability=expit(trained.rehearsal.log_odds[rows]),
         contributions=trained.rehearsal.model.lead_model.contributions(sample.leads)[:, :-1],
-        kinds=spells.assigned_by,
+        kinds=kinds_of_lead(trained.model, spells),
         rep=spells.rep,
     )
+
+
+def kinds_of_lead(model: ConversionModel, spells: Spells) -> np.ndarray:
+    """Which kind of lead each row is, (n,): its levels in the two categories that reps' effects are spread over most."""
+    design = model.lead_design
+    categories = [p for p, one in zip(design.positions, design.directions, strict=True) if one.level is not None]
+    chosen = list(dict.fromkeys(categories))[:2]
+    if not chosen:
+        return np.zeros(len(spells), dtype=int)
+    levels = np.nan_to_num(spells.leads[:, chosen], nan=-1.0)
+    return np.unique(levels, axis=0, return_inverse=True)[1]
 
 
 def decide_promotion(trained: Trained, book: Ledger, settings: Settings) -> promotion.Decision:

@@ -13,7 +13,6 @@ from features.columns import SECONDS_A_DAY
 from training.conversion import ConversionModel, RosterModel
 from training.explain import (
     Contribution,
-    Term,
     largest,
     lead_shares,
     rep_terms,
@@ -25,6 +24,11 @@ from training.uplift import Interval, uplift_interval
 
 GRADES = ("A", "B", "C", "D")
 IDENTIFYING = frozenset({"lead_id", "created_at", "customer_id", "name", "email", "phone", "company"})
+
+
+def grade_of(rotation: float, cuts: Sequence[float]) -> str:
+    """The grade of a rotation probability: A from the first cut on, then B and C; D below the last."""
+    return next((grade for grade, cut in zip(GRADES, cuts, strict=False) if rotation >= cut), "D")
 
 
 class Scorer:
@@ -97,13 +101,13 @@ class LeadScores:
         if not self.scorer.model.speaks:
             return [Contribution("other", None, 0.0, "other")]
         shares = shares_of_uplift(self._term_values, self.probability, self.log_odds, rep, eligible)
-        return largest(self.scorer.terms, self._seen, shares, k)
+        return largest(self.scorer.terms, self._seen(rep), shares, k)
 
     def contrast(self, rep: int, other: int, k: int = 3) -> list[Contribution]:
         """Why one rep rather than another: parts of P(rep) - P(other), the largest k and one `other`."""
         slope = secants(self.probability, self.log_odds, rep, np.array([other]))[0]
         shares = slope * (self._term_values[rep] - self._term_values[other])
-        return largest(self.scorer.terms, self._seen, shares, k)
+        return largest(self.scorer.terms, self._seen(rep), shares, k)
 
     def lead_score(self, eligible: np.ndarray) -> int:
         """Percentile, 0 to 100, of the rotation probability among the training window's leads."""
@@ -111,8 +115,7 @@ class LeadScores:
 
     def grade(self, eligible: np.ndarray) -> str:
         """A for the best fifth of the training window's leads, then B, C and D."""
-        rotation = self.baseline(eligible)
-        return next((g for g, cut in zip(GRADES, self.scorer.model.grade_cuts, strict=False) if rotation >= cut), "D")
+        return grade_of(self.baseline(eligible), self.scorer.model.grade_cuts)
 
     def lead_reasons(self, eligible: np.ndarray, k: int = 5) -> list[Contribution]:
         """The lead's own waterfall: from the average lead's rotation probability to this one's."""
@@ -147,11 +150,9 @@ class LeadScores:
             slope=model.calibration.slope,
         )
 
-    @cached_property
-    def _seen(self) -> list[Any]:
-        return [self._value_of(term) for term in self.scorer.terms]
-
-    def _value_of(self, term: Term) -> Any:
-        if term.kind in ("overall", "tenure"):
-            return None
-        return self.lead.get(term.feature)
+    def _seen(self, rep: int) -> list[Any]:
+        """The value behind each term: the lead's, or for tenure the rep's days here."""
+        hired = self.scorer.roster.matches.hired_days[rep]
+        tenure = None if np.isnan(hired) else max(int(np.floor(self.at_days) - np.floor(hired)), 0)
+        values = {"overall": None, "tenure": tenure}
+        return [values.get(t.kind, self.lead.get(t.feature)) for t in self.scorer.terms]

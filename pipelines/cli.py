@@ -1,0 +1,208 @@
+"""The command line. Each command reads its options, calls one job and prints what came of it."""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from data.errors import InputError, RefusedError
+from data.settings import Settings
+from pipelines import cli_admin, telling
+from pipelines.console import command, say
+from pipelines.progress import on_terminal
+
+app = typer.Typer(
+    name="leadmatch",
+    help="Which sales rep should get this lead, why, and what the choice was worth.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+cli_admin.attach(app)
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, progress on standard error.")]
+DataFolder = Annotated[Path, typer.Option("--data", help="Folder of a data set, or one flat file.")]
+Seed = Annotated[int, typer.Option(help="Same data, seed and version give the same model.")]
+
+
+class Promote(StrEnum):
+    """Whether a new model may become champion."""
+
+    auto = "auto"
+    never = "never"
+
+
+class Capacity(StrEnum):
+    """Which limits a batch keeps."""
+
+    reps = "reps"
+    none = "none"
+
+
+class Switch(StrEnum):
+    """On or off."""
+
+    on = "on"
+    off = "off"
+
+
+@app.command()
+@command
+def simulate(
+    out: Annotated[Path, typer.Option(help="Folder to write the data set to.")],
+    leads: Annotated[int, typer.Option(help="Leads in the history.")] = 20_000,
+    reps: Annotated[int, typer.Option(help="Seats on the floor.")] = 40,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same floor.")] = 7,
+    days: Annotated[int, typer.Option(help="Length of the history.")] = 540,
+    truth: Annotated[bool, typer.Option("--truth", help="Also write what no CRM knows.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Write a simulated sales floor with known truth.
+
+    Example: leadmatch simulate --out floor --leads 20000 --reps 40 --truth
+    """
+    from pipelines.simulate import simulate_to
+
+    say(simulate_to(out, leads=leads, reps=reps, seed=seed, days=days, truth=truth), as_json=as_json,
+        lines=telling.simulated)  # fmt: skip
+
+
+@app.command("import")
+@command
+def import_(
+    files: Annotated[list[Path], typer.Argument(help="The CRM's export: CSV, CSV.GZ or Parquet.")],
+    mapping: Annotated[str, typer.Option(help="A ready mapping's name, or a YAML file like dataset.yaml.")],
+    out: Annotated[Path, typer.Option(help="Folder to write the data set to.")],
+    as_json: Json = False,
+) -> None:
+    """Turn a CRM's export into a data set; refused rows go to rejects.csv.
+
+    Example: leadmatch import Leads.csv Users.csv --mapping salesforce --out crm
+    """
+    from pipelines.ingest import ingest
+
+    say(ingest(files, mapping, out).as_dict(), as_json=as_json, lines=telling.imported)
+
+
+@app.command()
+@command
+def check(data: DataFolder, seed: Seed = 0, as_json: Json = False) -> None:
+    """Judge a data set: quality, leakage, overlap, and whether there is anything to match.
+
+    Example: leadmatch check --data crm
+    """
+    from pipelines.check import check as job
+
+    say(job(data, seed=seed, step=on_terminal()), as_json=as_json, lines=telling.checked)
+
+
+@app.command()
+@command
+def train(
+    data: DataFolder,
+    ledger: Annotated[bool, typer.Option("--ledger", help="Add what the ledger has seen.")] = False,
+    promote: Annotated[Promote, typer.Option(help="auto: champion if it earns it; never: challenger.")] = Promote.auto,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Train, judge and register a model; exit status 1 if it did not earn its promotion.
+
+    Example: leadmatch train --data crm
+    """
+    from pipelines.train import train as job
+
+    made = job(data, settings=Settings(), seed=seed, ledger=ledger, promote=promote is Promote.auto, step=on_terminal())
+    say(made, as_json=as_json, lines=telling.trained)
+    if promote is Promote.auto and not made["promoted"]:
+        raise RefusedError("The model was not promoted: " + " ".join(made["grounds"]))
+
+
+@app.command()
+@command
+def match(
+    data: DataFolder,
+    leads: Annotated[Path, typer.Option(help="File of leads, with the columns of the data set's leads.")],
+    out: Annotated[Path, typer.Option(help="File to write, .csv or .parquet.")],
+    capacity: Annotated[Capacity, typer.Option(help="Keep the reps' limits, or not.")] = Capacity.reps,
+    explore: Annotated[Switch, typer.Option(help="Leave a little to chance, so that it can be judged later.")] = (
+        Switch.off
+    ),
+    as_json: Json = False,
+) -> None:
+    """Match many leads to reps, jointly, with the champion.
+
+    Example: leadmatch match --data crm --leads new.csv --out matched.csv
+    """
+    from pipelines.match import match as job
+
+    made = job(
+        data, leads, out, settings=Settings(), at=datetime.now(UTC), capacity=capacity is Capacity.reps,
+        explore=explore is Switch.on, step=on_terminal(),
+    )  # fmt: skip
+    say(made, as_json=as_json, lines=telling.matched)
+
+
+@app.command()
+@command
+def export(
+    out: Annotated[Path, typer.Option(help="Folder to write the data set to.")],
+    since: Annotated[str | None, typer.Option(help="Decisions from this moment on (ISO, with offset).")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write the ledger as a data set.
+
+    Example: leadmatch export --out seen --since 2026-01-01T00:00:00+00:00
+    """
+    from pipelines.from_ledger import export as job
+
+    with cli_admin.ledger() as book:
+        say(job(book, out, since=_moment(since)), as_json=as_json, lines=telling.exported)
+
+
+@app.command()
+@command
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 3000,
+    workers: Annotated[int, typer.Option(help="Worker processes.")] = 1,
+) -> None:
+    """Serve decisions over HTTP until stopped.
+
+    Example: leadmatch serve --port 3000 --workers 2
+    """
+    from pipelines.serve import serve as job
+
+    raise typer.Exit(job(host=host, port=port, workers=workers))
+
+
+@app.command()
+@command
+def demo(port: Annotated[int, typer.Option(help="Port of the service.")] = 3000) -> None:
+    """Simulate, train, serve, decide: the whole story in a few minutes. DEMO_EXIT=1 ends it after the printing.
+
+    Example: leadmatch demo
+    """
+    from pipelines.demo import demo as job
+
+    job(port=port)
+
+
+def _moment(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        example = "2026-01-01T00:00:00+00:00"
+        raise InputError(f"--since: {text!r} is not an ISO date and time; for example {example}.") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Entry point of the command `leadmatch`."""
+    import pipelines.quiet  # noqa: F401 - libraries' telemetry and thread pools are settled before they load
+
+    return app(arguments)

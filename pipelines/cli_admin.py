@@ -1,0 +1,175 @@
+"""Commands that look after an installation: model, keys, policy, doctor."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from data.errors import InputError, RefusedError
+from data.settings import Settings
+from data.store.keys import ROLES
+from data.store.ledger import Ledger
+from pipelines import telling
+from pipelines.console import command, say
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+
+
+@contextmanager
+def ledger() -> Iterator[Ledger]:
+    """The installation's ledger, closed afterwards."""
+    opened = Ledger.open(Settings().ledger_url)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def attach(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    app.add_typer(model, name="model", help="Models: list, show, promote, rollback.")
+    app.add_typer(keys, name="keys", help="Keys of the HTTP interface: create, list, revoke.")
+    app.add_typer(policy, name="policy", help="The rule book: show, check, activate.")
+    app.command()(doctor)
+
+
+model = typer.Typer(no_args_is_help=True)
+keys = typer.Typer(no_args_is_help=True)
+policy = typer.Typer(no_args_is_help=True)
+
+
+@model.command("list")
+@command
+def model_list(as_json: Json = False) -> None:
+    """Every registered version, newest first. Example: leadmatch model list."""
+    from pipelines import models
+
+    with ledger() as book:
+        say(models.listed(Settings(), book), as_json=as_json, lines=telling.models)
+
+
+@model.command("show")
+@command
+def model_show(
+    version: Annotated[str | None, typer.Argument(help="The champion if not given.")] = None, as_json: Json = False
+) -> None:
+    """One version: what it was trained on and how good it is. Example: leadmatch model show 3."""
+    from pipelines import models
+
+    with ledger() as book:
+        say(models.shown(Settings(), book, version), as_json=as_json, lines=telling.model)
+
+
+@model.command("promote")
+@command
+def model_promote(version: str, as_json: Json = False) -> None:
+    """Make a version the champion by hand. Example: leadmatch model promote 3."""
+    from pipelines import models
+
+    with ledger() as book:
+        made = models.promote(Settings(), book, version, actor="command line", at=datetime.now(UTC))
+    say(made, as_json=as_json, lines=telling.promoted)
+
+
+@model.command("rollback")
+@command
+def model_rollback(as_json: Json = False) -> None:
+    """Make the champion before this one champion again. Example: leadmatch model rollback."""
+    from pipelines import models
+
+    with ledger() as book:
+        made = models.rollback(Settings(), book, actor="command line", at=datetime.now(UTC))
+    say(made, as_json=as_json, lines=telling.promoted)
+
+
+@keys.command("create")
+@command
+def keys_create(
+    role: Annotated[str, typer.Option(help=f"One of {', '.join(ROLES)}.")],
+    label: Annotated[str, typer.Option(help="What the key is for; shown in the list.")] = "",
+    client: Annotated[str | None, typer.Option(help="The client whose leads it handles; it outlives its keys.")] = None,
+    rep: Annotated[str | None, typer.Option(help="For the role rep: whose key it is.")] = None,
+    days: Annotated[int | None, typer.Option(min=1, help="Days until it expires; never, if not given.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make a key; it is shown once. Example: leadmatch keys create --role crm --label website."""
+    from data.store import keys as store
+
+    if role not in ROLES:
+        raise InputError(f"--role: {role!r} is none of {', '.join(ROLES)}.")
+    now = datetime.now(UTC)
+    ends = now + timedelta(days=days) if days else None
+    with ledger() as book, book.writing() as tx:
+        made = store.create(tx, role=role, label=label or role, client_id=client, rep_id=rep, at=now, expires_at=ends)
+    say({"id": made.id, "key": made.key, "role": made.role}, as_json=as_json, lines=telling.key)
+
+
+@keys.command("list")
+@command
+def keys_list(as_json: Json = False) -> None:
+    """All keys, without their secrets. Example: leadmatch keys list."""
+    from data.store import keys as store
+
+    with ledger() as book, book.reading() as conn:
+        found = store.list_keys(conn)
+    say({"keys": [telling.plain_key(key) for key in found]}, as_json=as_json, lines=telling.keys)
+
+
+@keys.command("revoke")
+@command
+def keys_revoke(key_id: str, as_json: Json = False) -> None:
+    """Make a key useless at once. Example: leadmatch keys revoke ID."""
+    from data.store import keys as store
+
+    with ledger() as book, book.writing() as tx:
+        revoked = store.revoke(tx, key_id, at=datetime.now(UTC))
+    if not revoked:
+        raise InputError(f"{key_id}: there is no such key in use; see `leadmatch keys list`.")
+    say({"id": key_id, "revoked": True}, as_json=as_json, lines=telling.revoked)
+
+
+@policy.command("show")
+@command
+def policy_show(as_json: Json = False) -> None:
+    """The rule book in force, as text. Example: leadmatch policy show > policy.yaml."""
+    from pipelines import rule_books
+
+    with ledger() as book:
+        say(rule_books.shown(book), as_json=as_json, lines=telling.policy)
+
+
+@policy.command("check")
+@command
+def policy_check(file: Path, as_json: Json = False) -> None:
+    """Check a rule book without activating it. Example: leadmatch policy check policy.yaml."""
+    from pipelines import rule_books
+
+    say(rule_books.checked(file), as_json=as_json, lines=telling.policy_checked)
+
+
+@policy.command("activate")
+@command
+def policy_activate(
+    file: Path, why: Annotated[str, typer.Option(help="Kept beside the version.")] = "", as_json: Json = False
+) -> None:
+    """Put a rule book in force. Example: leadmatch policy activate policy.yaml --why "trial in the north"."""
+    from pipelines import rule_books
+
+    with ledger() as book:
+        made = rule_books.activated(book, file, actor="command line", why=why, at=datetime.now(UTC))
+    say(made, as_json=as_json, lines=telling.policy_activated)
+
+
+@command
+def doctor(as_json: Json = False) -> None:
+    """Recompute what the ledger keeps beside its rows, and say what differs. Example: leadmatch doctor."""
+    from pipelines.doctor import examine
+
+    with ledger() as book:
+        findings = examine(book)
+    say({"findings": [telling.plain_finding(one) for one in findings]}, as_json=as_json, lines=telling.findings)
+    if findings:
+        raise RefusedError(f"{len(findings)} finding(s); see above.")

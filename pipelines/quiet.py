@@ -1,0 +1,12 @@
+"""What must be settled before the libraries load: no telemetry, one thread each."""
+
+import os
+
+for name, value in {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "BENTOML_DO_NOT_TRACK": "true",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "GIT_PYTHON_REFRESH": "quiet",
+}.items():
+    os.environ.setdefault(name, value)

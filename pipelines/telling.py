@@ -1,0 +1,169 @@
+"""What each command says to a person when nobody asked for JSON."""
+
+from typing import Any
+
+from data.store.keys import Key
+from pipelines.console import OUT, figure, points, table
+from pipelines.doctor import Finding
+
+VERDICTS = {
+    "rep_matters": "It matters which rep gets a lead.",
+    "unconfirmed": "Reps differ, but it may be their choosing of leads: run a randomised trial first.",
+    "no_detectable_rep_effect": "There is nothing to match here: reps cannot be told apart. Leads will rotate.",
+    "too_little_data": "There is too little data to tell whether it matters which rep gets a lead. Leads will rotate.",
+}
+
+
+def simulated(made: dict[str, Any]) -> None:
+    """What `simulate` wrote."""
+    OUT.print(f"{made['out']}: {made['leads']:,} leads, {made['reps']:,} reps, {made['assignments']:,} assignments")
+
+
+def imported(made: dict[str, Any]) -> None:
+    """What `import` read and refused."""
+    rows = [[file, n["read"], n["accepted"], n["rejected"]] for file, n in made["files"].items()]
+    table("Rows", ["file", "read", "accepted", "rejected"], rows)
+    if made["rejected"]:
+        title = "Refused (each row with its reason is in rejects.csv)"
+        table(title, ["reason", "rows"], list(made["rejected"].items()))
+    table("Outcomes", ["outcome", "rows"], [[k, v] for k, v in made["outcomes"].items()])
+    if made["not_recognised"]:
+        OUT.print(f"Columns the mapping does not know, kept as attributes: {', '.join(made['not_recognised'])}")
+    _notes(made["notes"])
+    OUT.print(f"Data set in {made['out']}. Next: leadmatch check --data {made['out']}")
+
+
+def checked(made: dict[str, Any]) -> None:
+    """What `check` found."""
+    rows = made["rows"]
+    OUT.print(
+        f"{rows['used']:,} rows with a mature outcome ({rows['immature']:,} too young or open, "
+        f"{rows['rejected']:,} refused); {made['conversion_rate']:.1%} converted within {made['window_days']:.0f} days."
+    )
+    table("Left out of the features", ["column", "why"], [[c["column"], c["why"]] for c in made["columns"]["excluded"]])
+    table("Why leads were given to their reps", ["assigned_by", "rows"], list(made["reasons"].items()))
+    _potential(made["potential"])
+    _notes([*made["warnings"], *made["notes"]])
+
+
+def trained(made: dict[str, Any]) -> None:
+    """What `train` made."""
+    both = made["metrics"], made["lead_alone_metrics"]
+    rows = [[name, figure(both[0][name]), figure(both[1][name])] for name in both[0]]
+    table("On the newest fifth of the rows, which the judged fit had not seen",
+          ["metric", "lead and rep", "lead alone"], rows)  # fmt: skip
+    _potential(made["potential"])
+    state = "is now the champion" if made["promoted"] else "is kept as a challenger"
+    OUT.print(f"Model version {made['model_version']} {state}.")
+    _notes(made["grounds"])
+
+
+def matched(made: dict[str, Any]) -> None:
+    """What `match` wrote."""
+    counts = f"{made['assigned']:,} of {made['leads']:,} leads"
+    OUT.print(f"{counts} assigned by model {made['model_version']}: {made['out']}")
+    if made["unassigned"]:
+        OUT.print(f"{made['unassigned']:,} found nobody eligible or free; the file says which.")
+    OUT.print(VERDICTS[made["verdict"]])
+
+
+def exported(made: dict[str, Any]) -> None:
+    """What `export` wrote."""
+    OUT.print(f"{made['tables']['assignments']:,} assignments of {made['tables']['leads']:,} leads in {made['out']}")
+
+
+def models(made: dict[str, Any]) -> None:
+    """The registered versions."""
+    state = {True: "champion", False: ""}
+    rows = [[m["version"], state[m["champion"]], m["created_at"][:19], m["run_id"]] for m in made["models"]]
+    table("Models", ["version", "", "created (UTC)", "run"], rows)
+
+
+def model(made: dict[str, Any]) -> None:
+    """One version."""
+    state = ", the champion" if made["champion"] else ""
+    OUT.print(f"Version {made['version']}{state}, made {made['created_at'][:19]}")
+    table("Metrics", ["metric", "value"], [[name, figure(m)] for name, m in made["metrics"].items()])
+    table("Trained with", ["parameter", "value"], list(made["parameters"].items()))
+
+
+def promoted(made: dict[str, Any]) -> None:
+    """Who is champion now."""
+    OUT.print(f"Version {made['version']} is the champion (before: {made['previous'] or 'none'}).")
+
+
+def key(made: dict[str, Any]) -> None:
+    """A new key, once."""
+    OUT.print(f"Key of role {made['role']}, id {made['id']}. It is shown only now:\n{made['key']}")
+
+
+def plain_key(one: Key) -> dict[str, Any]:
+    """A key without its secret, as plain values."""
+    return {
+        "id": one.id,
+        "role": one.role,
+        "client_id": one.client_id,
+        "rep_id": one.rep_id,
+        "label": one.label,
+        "created_at": _iso(one.created_at),
+        "expires_at": _iso(one.expires_at),
+        "revoked_at": _iso(one.revoked_at),
+    }
+
+
+def keys(made: dict[str, Any]) -> None:
+    """All keys."""
+    rows = [[k["id"], k["role"], k["client_id"], k["label"], k["revoked_at"] or ""] for k in made["keys"]]
+    table("Keys", ["id", "role", "client", "label", "revoked"], rows)
+
+
+def revoked(made: dict[str, Any]) -> None:
+    """A key's end."""
+    OUT.print(f"Key {made['id']} is revoked.")
+
+
+def policy(made: dict[str, Any]) -> None:
+    """The rule book in force."""
+    OUT.print(made["text"], markup=False)
+
+
+def policy_checked(made: dict[str, Any]) -> None:
+    """A rule book that can be used."""
+    OUT.print(f"{made['file']} can be used.")
+
+
+def policy_activated(made: dict[str, Any]) -> None:
+    """The rule book's new version."""
+    OUT.print(f"{made['file']} is in force as version {made['version']}.")
+
+
+def plain_finding(one: Finding) -> dict[str, Any]:
+    """A finding of the doctor, as plain values."""
+    return dict(vars(one))
+
+
+def findings(made: dict[str, Any]) -> None:
+    """What the doctor found."""
+    if not made["findings"]:
+        OUT.print("Everything the ledger keeps beside its rows agrees with them.")
+    for one in made["findings"]:
+        OUT.print("  ".join(f"{name}: {value}" for name, value in one.items()), markup=False)
+
+
+def _potential(potential: dict[str, Any]) -> None:
+    gain = potential["gain"]
+    OUT.print(f"{VERDICTS[potential['verdict']]} {potential['why']}")
+    if gain["value"] is not None:
+        OUT.print(
+            f"Measured on later rows, matching at equal capacity gains {points(gain['value'])} over rotation "
+            f"({points(gain['low'])} to {points(gain['high'])}, 90 %). Observational until a trial has run."
+        )
+
+
+def _notes(notes: list[str]) -> None:
+    for note in notes:
+        OUT.print(f"- {note}", markup=False)
+
+
+def _iso(moment: Any) -> str | None:
+    return moment.isoformat() if moment else None
