@@ -1,12 +1,26 @@
 """API keys: shown once, kept as SHA-256; each has a role and belongs to a named client, which outlives it."""
 
+import hashlib
+import hmac
+import secrets
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy.engine import Connection
+from sqlalchemy import bindparam, insert, select, text, update
+from sqlalchemy.engine import Connection, Row
+
+from data.errors import InputError
+from data.store.columns import Instant
+from data.store.tables import api_keys
 
 ROLES = ("crm", "rep", "manager", "analyst", "admin")
 DEFAULT_CLIENT = "default"
+
+_PREFIX = "lm"
+_ENSURE_CLIENT = text("""
+    INSERT INTO clients (client_id, created_at) VALUES (:client_id, :at) ON CONFLICT (client_id) DO NOTHING
+""").bindparams(bindparam("at", type_=Instant))
+_FIND = select(api_keys).where(api_keys.c.key_id == bindparam("key_id"))
 
 
 @dataclass(frozen=True)
@@ -31,6 +45,15 @@ class Key:
     expires_at: datetime | None
     revoked_at: datetime | None
 
+    def live(self, at: datetime) -> bool:
+        """Whether the key opens anything at `at`."""
+        return self.revoked_at is None and (self.expires_at is None or at < self.expires_at)
+
+
+def ensure_client(tx: Connection, client_id: str, *, at: datetime) -> None:
+    """Make the client if it is new."""
+    tx.execute(_ENSURE_CLIENT, {"client_id": client_id, "at": at})
+
 
 def create(
     tx: Connection,
@@ -46,19 +69,67 @@ def create(
 
     rep_id : whose key it is; needed for the role `rep`. Raises InputError for an unknown role.
     """
-    raise NotImplementedError
+    if role not in ROLES:
+        raise InputError(f"A key's role is one of {', '.join(ROLES)}, not {role!r}.")
+    if (role == "rep") != (rep_id is not None):
+        raise InputError("A key of the role rep, and no other, needs the rep's id.")
+    client = client_id or DEFAULT_CLIENT
+    ensure_client(tx, client, at=at)
+    key_id = secrets.token_hex(5)
+    key = f"{_PREFIX}_{key_id}_{secrets.token_urlsafe(32)}"
+    tx.execute(
+        insert(api_keys),
+        {
+            "key_id": key_id,
+            "sha256": _digest(key),
+            "role": role,
+            "label": label,
+            "client_id": client,
+            "rep_id": rep_id,
+            "created_at": at,
+            "expires_at": expires_at,
+        },
+    )
+    return NewKey(key_id, key, role)
 
 
 def find(conn: Connection, presented: str, *, at: datetime) -> Key | None:
     """The key that was presented; None if it is unknown, expired or revoked at `at`."""
-    raise NotImplementedError
+    prefix, _, rest = presented.partition("_")
+    key_id = rest.partition("_")[0]
+    if prefix != _PREFIX or not key_id.isalnum() or not presented.isascii():
+        return None
+    row = conn.execute(_FIND, {"key_id": key_id}).one_or_none()
+    if row is None or not hmac.compare_digest(row.sha256, _digest(presented)):
+        return None
+    key = _key(row)
+    return key if key.live(at) else None
 
 
 def list_keys(conn: Connection) -> list[Key]:
     """All keys ever made, oldest first."""
-    raise NotImplementedError
+    return [_key(row) for row in conn.execute(select(api_keys).order_by(api_keys.c.created_at, api_keys.c.key_id))]
 
 
 def revoke(tx: Connection, key_id: str, *, at: datetime) -> bool:
     """Whether the key was live until now; it opens nothing any more."""
-    raise NotImplementedError
+    still = (api_keys.c.key_id == key_id) & api_keys.c.revoked_at.is_(None)
+    return tx.execute(update(api_keys).where(still), {"revoked_at": at}).rowcount == 1
+
+
+def _digest(key: str) -> str:
+    # A key is 256 random bits: nothing to guess, so no slow hash is needed.
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def _key(row: Row) -> Key:
+    return Key(
+        row.key_id,
+        row.role,
+        row.label,
+        row.client_id,
+        row.rep_id,
+        row.created_at,
+        row.expires_at,
+        row.revoked_at,
+    )

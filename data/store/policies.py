@@ -3,7 +3,14 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from sqlalchemy import insert, select
 from sqlalchemy.engine import Connection
+
+from data.store import heads
+from data.store.tables import policy_versions
+
+_HEAD = "policy"
+_NEWEST = select(policy_versions).order_by(policy_versions.c.version.desc()).limit(1)
 
 
 @dataclass(frozen=True)
@@ -19,24 +26,33 @@ class PolicyVersion:
 
 def active(conn: Connection) -> PolicyVersion | None:
     """The rule book in force."""
-    raise NotImplementedError
+    row = conn.execute(_NEWEST).one_or_none()
+    return None if row is None else PolicyVersion(**row._mapping)
 
 
 def version(conn: Connection) -> int:
     """The version in force, in one cheap look; 0 before the first."""
-    raise NotImplementedError
+    return heads.number(conn, _HEAD)
 
 
 def activate(tx: Connection, text: str, *, actor: str, why: str, at: datetime) -> int:
     """The version that is in force now; the text in force again makes no new one."""
-    raise NotImplementedError
+    heads.hold(tx, _HEAD)
+    now = active(tx)
+    if now is not None and now.text == text:
+        return now.version
+    made = PolicyVersion(heads.advance(tx, _HEAD), text, actor, why, at)
+    tx.execute(insert(policy_versions), vars(made))
+    return made.version
 
 
 def get(conn: Connection, number: int) -> PolicyVersion | None:
     """One version."""
-    raise NotImplementedError
+    row = conn.execute(select(policy_versions).where(policy_versions.c.version == number)).one_or_none()
+    return None if row is None else PolicyVersion(**row._mapping)
 
 
 def history(conn: Connection) -> list[PolicyVersion]:
     """All versions, oldest first."""
-    raise NotImplementedError
+    rows = conn.execute(select(policy_versions).order_by(policy_versions.c.version))
+    return [PolicyVersion(**row._mapping) for row in rows]

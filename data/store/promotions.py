@@ -5,7 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import insert, select
 from sqlalchemy.engine import Connection
+
+from data.errors import ConflictError
+from data.store import heads
+from data.store.tables import promotions
+
+_HEAD = "promotion"
+_NEWEST = select(promotions).order_by(promotions.c.number.desc()).limit(1)
 
 
 @dataclass(frozen=True)
@@ -35,14 +43,22 @@ def promote(
 
     A rollback is a promotion of an older version. Raises ConflictError where another was quicker.
     """
-    raise NotImplementedError
+    heads.hold(tx, _HEAD)
+    now = champion(tx)
+    previous = None if now is None else now.version
+    if previous != expected_previous:
+        raise ConflictError(f"The champion is {previous}, not {expected_previous}, by now: compare with that one.")
+    promotion = Promotion(heads.advance(tx, _HEAD), version, digest, previous, actor, dict(grounds), at)
+    tx.execute(insert(promotions), vars(promotion))
+    return promotion
 
 
 def champion(conn: Connection) -> Promotion | None:
     """The latest promotion."""
-    raise NotImplementedError
+    row = conn.execute(_NEWEST).one_or_none()
+    return None if row is None else Promotion(**row._mapping)
 
 
 def history(conn: Connection) -> list[Promotion]:
     """All promotions, oldest first."""
-    raise NotImplementedError
+    return [Promotion(**row._mapping) for row in conn.execute(select(promotions).order_by(promotions.c.number))]

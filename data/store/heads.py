@@ -1,0 +1,23 @@
+"""The newest number of each numbered list; who holds its row is the only one to add to the list."""
+
+from sqlalchemy import text
+from sqlalchemy.engine import Connection
+
+_READ = text("SELECT number FROM heads WHERE name = :name")
+_HOLD = text("SELECT number FROM heads WHERE name = :name FOR UPDATE")
+_ADVANCE = text("UPDATE heads SET number = number + 1 WHERE name = :name RETURNING number")
+
+
+def number(conn: Connection, name: str) -> int:
+    """The newest number; 0 while the list is empty."""
+    return conn.execute(_READ, {"name": name}).scalar_one()
+
+
+def hold(tx: Connection, name: str) -> int:
+    """The same; nobody else adds to the list before this transaction ends."""
+    return tx.execute(_READ if tx.dialect.name == "sqlite" else _HOLD, {"name": name}).scalar_one()
+
+
+def advance(tx: Connection, name: str) -> int:
+    """The next number, taken."""
+    return tx.execute(_ADVANCE, {"name": name}).scalar_one()
