@@ -16,6 +16,11 @@ def fraction(*parts: str | int) -> float:
     return (first >> 11) / 2**53  # 53 bits: every value is exact in float64
 
 
+def seed_of(*parts: str | int) -> int:
+    """A seed in [0, 2**53), which depends on `parts` alone."""
+    return int(fraction("seed", *parts) * 2**53)
+
+
 def in_holdout(lead_id: str, *, seed: int, share: float) -> bool:
     """Whether the lead is left to the control: a property of its id, the same at every visit."""
     return fraction("arm", seed, lead_id) < share

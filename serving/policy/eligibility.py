@@ -24,7 +24,6 @@ class Screening:
     eligible: Flags  # over the whole roster
     available: Flags  # over the whole roster; a subset of `eligible`
     excluded: Mapping[str, tuple[str, ...]]  # why -> rep ids; "at capacity": eligible, but not available
-    minutes: int  # within which the lead should be contacted
 
     def counts(self) -> dict[str, int]:
         """How many reps were not asked, by reason, the most frequent first."""
@@ -46,10 +45,9 @@ def screen(
         lead's grade, which tells them, is itself an average over the eligible.
     """
     why: list[str | None] = [_away(rep, at) or _elsewhere(rep, lead, rules) for rep in reps]
-    at_any_hour = np.array([reason is None for reason in why], dtype=bool)
-    minutes = minutes_for(at_any_hour)
     if rules.working_hours:
-        works = _Shifts(at, at + timedelta(minutes=minutes))
+        at_any_hour = np.array([reason is None for reason in why], dtype=bool)
+        works = _Shifts(at, at + timedelta(minutes=minutes_for(at_any_hour)))
         why = [reason or (None if works.include(rep) else OFF_HOURS) for reason, rep in zip(why, reps, strict=True)]
     eligible = np.array([reason is None for reason in why], dtype=bool)
     why = [reason or (None if has_room(rep, loads) else FULL) for reason, rep in zip(why, reps, strict=True)]
@@ -61,7 +59,6 @@ def screen(
         eligible=eligible,
         available=np.array([reason is None for reason in why], dtype=bool),
         excluded={reason: tuple(ids) for reason, ids in excluded.items()},
-        minutes=minutes,
     )
 
 

@@ -1,0 +1,232 @@
+"""A decision as the client reads it: the JSON of the contract, encoded once and then kept."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from data.roster import Rep
+from data.store.decisions import Decision
+from serving.api import as_json
+from serving.consider import Chances, Considered
+from serving.policy.exploration import Flags
+from serving.reasons import lead_text, over_text, reason_text, unassigned_text
+from training.explain import Contribution
+from training.uplift import Interval
+
+MOST_ALTERNATIVES = 5
+NO_INTERVAL = {"value": None, "low": None, "high": None}
+DIGITS = 6
+
+
+def encoded(answer: Mapping[str, Any]) -> bytes:
+    """The answer's bytes: the form in which it is stored and sent, now and at every replay."""
+    return json.dumps(answer, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=as_json).encode()
+
+
+def assigned(
+    considered: Considered, chances: Chances, candidate: int, decision_id: str | None, decided_at: datetime
+) -> dict[str, Any]:
+    """The answer that gives the lead to a candidate."""
+    rep = considered.candidates[candidate]
+    answer = _frame(considered, chances.available, decision_id, decided_at) | {
+        "rep_id": rep.rep_id,
+        "rep_name": rep.name,
+        "arm": chances.arm(candidate),
+        "propensity": _rounded(chances.mixture[candidate]),
+        "contact_by": decided_at + timedelta(minutes=considered.contact_minutes),
+    }
+    if considered.scores is None:
+        return answer
+    return (
+        answer
+        | parts_of_uplift(considered, candidate, answer["baseline_probability"])
+        | {
+            "over": _over(considered, chances, candidate),
+            "alternatives": _alternatives(considered, chances.available, candidate),
+        }
+    )
+
+
+def unassigned(
+    considered: Considered, why: str, arm: str, decision_id: str | None, decided_at: datetime
+) -> dict[str, Any]:
+    """The answer where nobody is eligible or free."""
+    nobody = np.zeros(len(considered.candidates), dtype=bool)
+    answer = _frame(considered, nobody, decision_id, decided_at)
+    return answer | {"arm": arm, "unassigned_reason": unassigned_text(why, considered.in_force.rules.language)}
+
+
+def scored(considered: Considered, available: Flags, rep_ids: Sequence[str] | None, top_k: int) -> dict[str, Any]:
+    """The answer of a score: every eligible rep, best first, of whom `rep_ids` filters what is shown."""
+    frame = _frame(considered, available, None, considered.at)
+    kept = ("lead_id", "baseline_probability", "lead_score", "grade", "excluded", "degraded", "warnings")
+    answer = {name: frame[name] for name in (*kept, "model_version", "policy_version")}
+    shown = [
+        place
+        for place in _best_first(considered)
+        if rep_ids is None or considered.candidates[place].rep_id in frozenset(rep_ids)
+    ]
+    answer["reps"] = [_scored_rep(considered, place, bool(available[place]), top_k, answer) for place in shown]
+    if considered.scores is not None and len(considered.candidates):
+        language = considered.in_force.rules.language
+        parts = considered.scores.lead_reasons(considered.screening.eligible, top_k)
+        answer["lead_reasons"] = [_reason(part, lead_text(part, language)) for part in parts]
+    else:
+        answer["lead_reasons"] = []
+    return answer
+
+
+def parts_of_uplift(considered: Considered, candidate: int, baseline: float, k: int = 5) -> dict[str, Any]:
+    """Probability, uplift and its reasons; the rounded reasons add up to the rounded uplift."""
+    scores, place = considered.scores, int(considered.places[candidate])
+    if scores is None:
+        return {"probability": None, "uplift": NO_INTERVAL, "reasons": []}
+    eligible = considered.screening.eligible
+    interval = scores.uplift(place, eligible)
+    value = _rounded(interval.value)
+    rep, language = considered.candidates[candidate], considered.in_force.rules.language
+    parts = scores.reasons(place, eligible, k)
+    sizes = [_rounded(part.contribution) for part in parts]
+    if sizes:  # what rounding leaves over goes to the last, which is `other` where there is one
+        sizes[-1] = round(value - sum(sizes[:-1]), DIGITS)
+    reasons = [
+        _reason(part, reason_text(part, rep, language)) | {"contribution": size}
+        for part, size in zip(parts, sizes, strict=True)
+    ]
+    return {
+        "probability": round(baseline + value, DIGITS),
+        "uplift": {"value": value, **_ends(interval)},
+        "reasons": reasons,
+    }
+
+
+def with_state(answer: Mapping[str, Any], decision: Decision) -> dict[str, Any]:
+    """A decision with what became of it since."""
+    state = asdict(decision.state) if decision.state else None
+    return {**answer, "mode": decision.row.mode, "lead": dict(decision.row.lead_snapshot), "state": state}
+
+
+def from_row(decision: Decision, names: Mapping[str, str | None]) -> dict[str, Any]:
+    """The answer built from the ledger's row, once the stored one is gone; its reasons went with it."""
+    row = decision.row
+    place = row.candidates.index(row.rep_drawn) if row.rep_drawn in row.candidates else None
+    propensity = row.propensity[place] if row.propensity is not None and place is not None else None
+    answer = _empty(row.decision_id, row.lead_id, row.decided_at)
+    return answer | {
+        "rep_id": row.rep_id,
+        "rep_name": names.get(row.rep_id) if row.rep_id else None,
+        "arm": row.arm,
+        "probability": _rounded(row.probability_chosen),
+        "baseline_probability": _rounded(row.baseline),
+        "uplift": {
+            "value": _rounded(row.uplift),
+            "low": _rounded(row.uplift_low),
+            "high": _rounded(row.uplift_high),
+        },
+        "lead_score": row.lead_score,
+        "grade": row.grade,
+        "propensity": _rounded(propensity),
+        "excluded": {why: len(ids) for why, ids in row.excluded.items()},
+        "degraded": row.degraded,
+        "duplicate_of": row.duplicate_of,
+        "unassigned_reason": row.unassigned_reason,
+        "model_version": row.model_version,
+        "policy_version": str(row.policy_version or 0),
+    }
+
+
+def _frame(
+    considered: Considered, available: Flags, decision_id: str | None, decided_at: datetime
+) -> dict[str, Any]:
+    """What every answer says whoever gets the lead."""
+    in_force = considered.in_force
+    excluded = considered.excluded(available)
+    return _empty(decision_id, str(considered.lead["lead_id"]), decided_at) | {
+        "baseline_probability": _rounded(considered.baseline),
+        "lead_score": considered.lead_score,
+        "grade": considered.grade,
+        "excluded": {why: len(ids) for why, ids in sorted(excluded.items(), key=lambda item: -len(item[1]))},
+        "degraded": considered.degraded,
+        "warnings": list(considered.scores.warnings) if considered.scores else [],
+        "model_version": in_force.loaded.version if in_force.loaded else None,
+        "policy_version": str(in_force.policy_version),
+    }
+
+
+def _empty(decision_id: str | None, lead_id: str, decided_at: datetime) -> dict[str, Any]:
+    """All keys of the contract, in its order, with nothing said yet."""
+    return {
+        "decision_id": decision_id, "lead_id": lead_id, "rep_id": None, "rep_name": None, "arm": None,
+        "probability": None, "baseline_probability": None, "uplift": NO_INTERVAL,
+        "lead_score": None, "grade": None, "propensity": None,
+        "reasons": [], "over": None, "alternatives": [], "excluded": {},
+        "degraded": None, "duplicate_of": None, "unassigned_reason": None, "warnings": [],
+        "contact_by": None, "decided_at": decided_at, "model_version": None, "policy_version": None,
+    }  # fmt: skip
+
+
+def _scored_rep(
+    considered: Considered, candidate: int, available: bool, top_k: int, answer: Mapping[str, Any]
+) -> dict[str, Any]:
+    rep = considered.candidates[candidate]
+    parts = parts_of_uplift(considered, candidate, answer["baseline_probability"], top_k)
+    return {"rep_id": rep.rep_id, "rep_name": rep.name, "available": available, **parts}
+
+
+def _alternatives(considered: Considered, available: Flags, candidate: int) -> list[dict[str, Any]]:
+    baseline = considered.baseline or 0.0
+    others = [place for place in _best_first(considered) if place != candidate][:MOST_ALTERNATIVES]
+    return [
+        {
+            "rep_id": considered.candidates[place].rep_id,
+            "rep_name": considered.candidates[place].name,
+            "probability": _rounded(considered.probability[place]),
+            "uplift": _rounded(considered.probability[place] - baseline),
+            "available": bool(available[place]),
+        }
+        for place in others
+    ]
+
+
+def _over(considered: Considered, chances: Chances, candidate: int) -> dict[str, Any] | None:
+    """Why this rep rather than the next: the best of the others who were available, after prices."""
+    worth = np.where(chances.available, considered.probability - chances.prices, -np.inf)
+    worth[candidate] = -np.inf
+    if considered.scores is None or not considered.in_force.distinguishes or np.all(np.isneginf(worth)):
+        return None
+    other = int(np.argmax(worth))
+    gain = considered.probability[candidate] - considered.probability[other]
+    priced = considered.probability[candidate] - chances.prices[candidate]
+    reps: Sequence[Rep] = considered.candidates
+    text = over_text(
+        reps[candidate],
+        reps[other],
+        considered.scores.contrast(int(considered.places[candidate]), int(considered.places[other])),
+        considered.in_force.rules.language,
+        price_decided=bool(gain < 0 and priced > worth[other]),
+    )
+    return {"rep_id": reps[other].rep_id, "uplift": _rounded(gain), "text": text}
+
+
+def _best_first(considered: Considered) -> list[int]:
+    """Candidates by probability; equals by id, so that the same question has the same answer."""
+    probability = np.nan_to_num(considered.probability)
+    ids = [rep.rep_id for rep in considered.candidates]
+    return sorted(range(len(ids)), key=lambda place: (-probability[place], ids[place]))
+
+
+def _reason(part: Contribution, text: str) -> dict[str, Any]:
+    value = {} if part.feature == "other" else {"value": part.value}
+    return {"feature": part.feature, **value, "contribution": _rounded(part.contribution), "text": text}
+
+
+def _ends(interval: Interval) -> dict[str, Any]:
+    return {"low": _rounded(interval.low), "high": _rounded(interval.high)}
+
+
+def _rounded(value: Any) -> Any:
+    return None if value is None or not np.isfinite(value) else round(float(value), DIGITS)

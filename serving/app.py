@@ -1,0 +1,125 @@
+"""The web application: routes, the table of who may call them, and what stands before them."""
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import FastAPI, Request, Security
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.security import HTTPBearer
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, Response
+
+from data.errors import BusyError, ConflictError, InputError
+from data.settings import Settings
+from data.store.keys import Key
+from serving import metrics, routes_decisions, routes_roster, routes_rules
+from serving.auth import ANYONE, Gate, Rule, Rules, keys_of
+from serving.guard import Bodies, Guard, Limits
+from serving.parts import Parts
+from serving.problems import MEDIA_TYPE, Problem, invalid, problem_of, retry_later
+
+OPEN: Rules = {
+    ("GET", "/openapi.json"): ANYONE,
+    ("GET", "/docs"): ANYONE,
+    ("GET", "/metrics"): Rule(roles=frozenset({"analyst", "admin"}), without_key="this machine"),
+}
+# Those that the framework around the application answers itself.
+FRAMEWORK: Rules = {
+    ("GET", "/livez"): ANYONE,
+    ("GET", "/readyz"): ANYONE,
+    ("GET", "/healthz"): ANYONE,
+    ("GET", "/schema.json"): ANYONE,
+    ("GET", "/static_content/{path:path}"): ANYONE,
+    ("POST", "/score"): keys_of("crm", "manager", "analyst", "admin"),
+}
+RULES: Rules = {**OPEN, **FRAMEWORK, **routes_decisions.RULES, **routes_roster.RULES, **routes_rules.RULES}
+BATCH_PATHS = frozenset({"/v1/assign/batch", "/v1/outcomes", "/v1/reps"})
+
+
+def build_app() -> FastAPI:
+    """The application; it answers 503 until `state.parts` are set."""
+    bearer = Security(HTTPBearer(auto_error=False))
+    app = FastAPI(title="leadmatch", docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.state.parts = None
+    for routes in (routes_decisions, routes_roster, routes_rules):
+        app.include_router(routes.router, dependencies=[bearer])
+    app.add_api_route("/docs", docs, include_in_schema=False)
+    app.add_api_route("/metrics", latest_metrics, include_in_schema=False)
+    for known in (Problem, BusyError, ConflictError, InputError):
+        app.add_exception_handler(known, _foreseen)
+    app.add_exception_handler(RequestValidationError, _unfit)
+    app.add_exception_handler(HTTPException, _framework_error)
+    app.add_exception_handler(Exception, _unforeseen)
+    return app
+
+
+def layers(app: FastAPI, settings: Settings) -> list[tuple[type, dict[str, Any]]]:
+    """What stands before the application, outermost first: class and arguments of each ASGI middleware."""
+    limits = Limits(
+        body_bytes=settings.max_body_bytes,
+        batch_body_bytes=settings.max_batch_body_bytes,
+        batch_paths=BATCH_PATHS,
+        deadline_s=settings.request_deadline_ms / 1000,
+    )
+    return [
+        (Guard, {}),
+        (Gate, {"rules": RULES, "find_key": key_finder(app)}),
+        (Bodies, {"limits": limits}),
+    ]
+
+
+def key_finder(app: FastAPI) -> Callable[[str], Key | None]:
+    """How the gate finds a key, once there is a ledger to find it in."""
+
+    def find(presented: str) -> Key | None:
+        parts: Parts | None = app.state.parts
+        if parts is None:
+            raise retry_later(503, "The service is starting; try again.")
+        return parts.key(presented)
+
+    return find
+
+
+def docs() -> HTMLResponse:
+    """The API as a page, from files that come with the service: it works without the internet."""
+    return get_swagger_ui_html(
+        openapi_url="/openapi.json",
+        title="leadmatch",
+        swagger_js_url="/static_content/swagger-ui-bundle.js",
+        swagger_css_url="/static_content/swagger-ui.css",
+        swagger_favicon_url="/static_content/favicon-light-32x32.png",
+    )
+
+
+def latest_metrics() -> Response:
+    """The service's figures for Prometheus."""
+    return Response(metrics.latest(), media_type=metrics.CONTENT_TYPE_LATEST)
+
+
+def _reply(problem: Problem, request: Request) -> Response:
+    body = problem.as_bytes(getattr(request.state, "request_id", None))
+    return Response(body, problem.status, headers=dict(problem.headers), media_type=MEDIA_TYPE)
+
+
+async def _foreseen(request: Request, error: Exception) -> Response:
+    problem = problem_of(error)
+    if problem is None:
+        raise error
+    return _reply(problem, request)
+
+
+async def _unfit(request: Request, error: Exception) -> Response:
+    details = error.errors() if isinstance(error, RequestValidationError) else []
+    cut = [{**detail, "loc": tuple(detail["loc"])[1:]} for detail in details]  # without "body" or "query"
+    return _reply(invalid(cut), request)  # type: ignore[arg-type]
+
+
+async def _framework_error(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    return _reply(Problem(status, "The request cannot be answered."), request)
+
+
+async def _unforeseen(request: Request, error: Exception) -> Response:
+    # The framework raises it again behind this reply; the guard logs it there.
+    return _reply(Problem(500, "Something went wrong here; it is in the log under this request's id."), request)

@@ -1,0 +1,102 @@
+"""What is in force at this moment: rule book, roster and model, read together and kept until one of them changes."""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from data.errors import BusyError, InputError
+from data.store import policies, records, roster
+from data.store.ledger import Connection
+from data.store.roster import Roster
+from serving.bundle_store import FALLBACK, Loaded
+from serving.policy.rulebook import RuleBook, default_rule_book, parse_rule_book
+from serving.scorer import Scorer
+
+
+class Bundles(Protocol):
+    """Where the model in force is to be had."""
+
+    problem: str | None
+
+    def current(self) -> Loaded | None:
+        """The model in force, if there is one."""
+
+
+@dataclass(frozen=True)
+class InForce:
+    """Everything that a decision depends on besides the lead, the loads and the prices."""
+
+    rules: RuleBook
+    policy_version: int  # 0: the rule book that comes with leadmatch
+    roster: Roster
+    loaded: Loaded | None
+    scorer: Scorer | None
+    degraded: str | None  # why the model in force is not the promoted one, or there is none
+
+    @property
+    def distinguishes(self) -> bool:
+        """Whether the model may tell one rep from another."""
+        return self.loaded is not None and self.loaded.model.speaks
+
+    @property
+    def mode(self) -> str:
+        """live, trial or shadow."""
+        return self.rules.mode_for(self.loaded.model.verdict if self.loaded else None)
+
+
+class Watch:
+    """Sees changes as they are made, by anybody, in any process; rebuilds only what they touch."""
+
+    def __init__(self, bundles: Bundles, *, changed: Callable[[], None] = lambda: None) -> None:
+        self._bundles = bundles
+        self._changed = changed  # told when a roster or a rule book comes into force
+        self._lock = threading.Lock()
+        self._held: InForce | None = None
+        self._problem: str | None = None
+        self.records: Mapping[str, tuple[int, int]] = {}  # won, closed by rep; as of the last `renew`
+
+    def look(self, conn: Connection) -> InForce:
+        """What is in force as `conn` sees it."""
+        versions = (policies.version(conn), roster.version(conn))
+        loaded, problem = self._bundles.current(), self._bundles.problem
+        held = self._held
+        known = held is not None and versions == (held.policy_version, held.roster.version)
+        if held is not None and known and held.loaded is loaded and self._problem == problem:
+            return held
+        with self._lock:
+            self._held = fresh = self._read(conn, loaded, problem)
+            self._problem = problem
+        if not known:
+            self._changed()
+        return fresh
+
+    def renew(self, conn: Connection) -> None:
+        """Read the records of closed leads again, where a method of the rule book goes by them."""
+        rules = self.look(conn).rules
+        if "performance" in (rules.method, rules.control, rules.fallback):
+            self.records = records.closed_leads(conn)
+
+    def _read(self, conn: Connection, loaded: Loaded | None, problem: str | None) -> InForce:
+        held = self._held
+        policy_version = policies.version(conn)
+        rules = held.rules if held and held.policy_version == policy_version else _rules(conn)
+        people = held.roster if held and held.roster.version == roster.version(conn) else roster.read_roster(conn)
+        scorer = held.scorer if held and held.roster is people else None
+        if loaded is None:
+            scorer = None
+        elif scorer is None or scorer.model is not loaded.model:
+            scorer = Scorer(loaded.model, people.reps)
+        degraded = (problem or "no model can be used") if loaded is None or loaded.source == FALLBACK else None
+        return InForce(rules, policy_version, people, loaded, scorer, degraded)
+
+
+def _rules(conn: Connection) -> RuleBook:
+    active = policies.active(conn)
+    if active is None:
+        return default_rule_book()
+    try:
+        return parse_rule_book(active.text)
+    except InputError as error:
+        # Another rule book than the one in force must not decide: an older one may give out leads differently.
+        raise BusyError(f"Version {active.version} of the rule book cannot be read here: {error}") from None

@@ -1,0 +1,114 @@
+"""The parts of a running service, put together once, and what keeps them fresh."""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from data.errors import BusyError
+from data.settings import Settings
+from data.store import keys, promotions
+from data.store.keys import Key
+from data.store.ledger import Ledger
+from serving.bundle_store import BundleStore
+from serving.decide import Decider, loads_of
+from serving.fetch import Fetch, fetcher
+from serving.in_force import Bundles, Watch
+from serving.policy.price_book import PriceBook
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything that a route needs."""
+
+    ledger: Ledger
+    watch: Watch
+    prices: PriceBook
+    decider: Decider
+    clock: Callable[[], datetime]
+
+    def key(self, presented: str) -> Key | None:
+        """The key that was presented, if it is live."""
+        with self.ledger.reading() as conn:
+            return keys.find(conn, presented, at=self.clock())
+
+
+def put_together(
+    ledger: Ledger, bundles: Bundles, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> Parts:
+    """The parts around an open ledger and a store of bundles; nothing runs in the background yet."""
+
+    def standing() -> tuple:  # type: ignore[type-arg]
+        with ledger.reading() as conn:
+            in_force = watch.look(conn)
+            reps = in_force.roster.reps
+            return reps, loads_of(conn, reps, clock()), in_force.rules.prices
+
+    prices = PriceBook(standing)
+    watch = Watch(bundles, changed=prices.outdate)
+    return Parts(ledger, watch, prices, Decider(ledger, watch, prices, clock=clock), clock)
+
+
+class Upkeep:
+    """Opens the ledger, then polls for a newly promoted model, on a thread of its own. Nothing here ends the service.
+
+    A start that raised would be tried again by the master for ever; this one starts unready and keeps trying.
+    """
+
+    def __init__(self, settings: Settings, ready: Callable[[Parts], None]) -> None:
+        self._settings = settings
+        self._ready = ready  # told once, when there is a ledger
+        self._bundles = BundleStore(settings.home)
+        self._fetch: Fetch = fetcher(settings.home, timeout_s=settings.registry_timeout_seconds)
+        self._parts: Parts | None = None
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, and close what was opened."""
+        self._stopped.set()
+        self._thread.join(timeout=10)
+        if self._parts:
+            self._parts.prices.close()
+            self._parts.ledger.close()
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                self._once()
+            except Exception as error:  # whatever it is, the next round tries again
+                log.error("upkeep failed and will be tried again", exc_info=error, extra={"problem": _told(error)})
+            self._stopped.wait(self._settings.bundle_poll_seconds)
+
+    def _once(self) -> None:
+        if self._parts is None:
+            if self._bundles.current() is None:
+                self._bundles.use_last_good("the ledger has not been reached yet")
+            timeout_s = self._settings.lock_timeout_ms / 1000
+            ledger = Ledger.open(self._settings.ledger_url, lock_timeout_s=timeout_s)
+            parts = put_together(ledger, self._bundles)
+            parts.prices.start()
+            self._parts = parts
+            self._refresh(parts)  # before the first request: else it would get the fallback
+            self._ready(parts)
+        else:
+            self._refresh(self._parts)
+
+    def _refresh(self, parts: Parts) -> None:
+        with parts.ledger.reading() as conn:
+            promotion = promotions.champion(conn)
+        self._bundles.refresh(promotion, self._fetch)  # may take long: no connection is held meanwhile
+        with parts.ledger.reading() as conn:
+            parts.watch.renew(conn)
+
+
+def _told(error: Exception) -> str:
+    """What may be logged of an error: the ledger's own messages hold no customer data."""
+    return str(error) if isinstance(error, BusyError) else type(error).__name__
