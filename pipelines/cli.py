@@ -104,6 +104,7 @@ def check(data: DataFolder, seed: Seed = 0, as_json: Json = False) -> None:
 def train(
     data: DataFolder,
     ledger: Annotated[bool, typer.Option("--ledger", help="Add what the ledger has seen.")] = False,
+    trials: Annotated[int, typer.Option(min=0, help="Parameter sets to try for the trees.")] = 0,
     promote: Annotated[Promote, typer.Option(help="auto: champion if it earns it; never: challenger.")] = Promote.auto,
     seed: Seed = 0,
     as_json: Json = False,
@@ -114,7 +115,10 @@ def train(
     """
     from pipelines.train import train as job
 
-    made = job(data, settings=Settings(), seed=seed, ledger=ledger, promote=promote is Promote.auto, step=on_terminal())
+    made = job(
+        data, settings=Settings(), seed=seed, trials=trials, ledger=ledger, promote=promote is Promote.auto,
+        step=on_terminal(),
+    )  # fmt: skip
     say(made, as_json=as_json, lines=telling.trained)
     if promote is Promote.auto and not made["promoted"]:
         raise RefusedError("The model was not promoted: " + " ".join(made["grounds"]))

@@ -24,13 +24,15 @@ from serving.bundle_store import BundleStore
 from serving.fetch import fetcher
 from serving.signing import signing_key
 from training import promotion, report
-from training.assess import Rehearsal, look_for_potential, rehearse
+from training.assess import LATER_SHARE, Rehearsal, look_for_potential, rehearse
 from training.conversion import ConversionModel
 from training.fit import assemble, fit_parts, served_log_odds
 from training.metrics import Estimate
 from training.model_files import save
 from training.potential import Potential
 from training.registry import CHALLENGER, CHAMPION, Registry, RunInfo
+from training.splits import newest
+from training.tuning import tune
 
 KEPT = promotion.Decision(False, ("Promotion was not asked for (--promote never).",))
 REPORT_ROWS = 2_000  # of the newest rows that the summary of contributions is drawn from
@@ -47,18 +49,25 @@ class Trained:
 
 
 def train(
-    data: Path, *, settings: Settings, seed: int = 0, ledger: bool = False, promote: bool = True, step: Step = silent
+    data: Path,
+    *,
+    settings: Settings,
+    seed: int = 0,
+    trials: int = 0,
+    ledger: bool = False,
+    promote: bool = True,
+    step: Step = silent,
 ) -> dict[str, Any]:
     """Train on the data set in `data`, log and register the model, and promote it if it earns it.
 
-    ledger : add what the ledger has seen since; promote : let the verdict decide, else keep the champion.
+    trials : how many parameter sets to try for the trees; ledger : add what the ledger has seen since; promote : let the verdict decide, else keep the champion.
     Returns the object of `train --json`. Raises InputError where the data cannot be learned from.
     """
     step(f"reading {data}")
     dataset = load_dataset(data)
     if ledger:
         dataset = with_ledger(dataset, Ledger.open(settings.ledger_url))
-    trained = learn(dataset, seed=seed, step=step)
+    trained = learn(dataset, seed=seed, trials=trials, step=step)
     step("registering the model")
     registry = Registry(settings.home, timeout_s=settings.registry_timeout_seconds)
     run, manifest = register(trained, registry, settings=settings, seed=seed)
@@ -72,13 +81,18 @@ def train(
     return summary(trained, run, decision)
 
 
-def learn(dataset: Dataset, *, seed: int, step: Step = silent) -> Trained:
+def learn(dataset: Dataset, *, seed: int, trials: int = 0, step: Step = silent) -> Trained:
     """The model of a data set, with the verdict and the figures of a rehearsal on its newest rows."""
     step("typing the columns, looking for leaks, labelling")
     prepared = prepare(dataset)
     spells, contract = prepared.spells, prepared.contract
+    recipe = None
+    if trials:
+        step(f"searching the trees' parameters in {trials} trials")
+        older = spells.take(~newest(spells.at_days, LATER_SHARE))  # the rehearsal judges the search as well
+        recipe = tune(contract, older.leads, older.converted, older.at_days, trials=trials, seed=seed, say=step)
     step(f"rehearsing on the newest fifth of {len(spells):,} mature rows")
-    rehearsal = rehearse(spells, contract, seed=seed)
+    rehearsal = rehearse(spells, contract, seed=seed, recipe=recipe)
     step("fitting lead and rep parts on all of them")
     parts = fit_parts(spells, contract, seed=seed, recipe=rehearsal.recipe)
     step("asking whether it matters who gets a lead")
@@ -148,7 +162,7 @@ def figures_of(trained: Trained) -> dict[str, bytes]:
 
 
 def kinds_of_lead(model: ConversionModel, spells: Spells) -> np.ndarray:
-    """Which kind of lead each row is, (n,): its levels in the two categories that reps' effects are spread over most."""
+    """Which kind of lead each row is, (n,): its levels in the two best supported categories of z(x)."""
     design = model.lead_design
     categories = [p for p, one in zip(design.positions, design.directions, strict=True) if one.level is not None]
     chosen = list(dict.fromkeys(categories))[:2]
