@@ -49,7 +49,7 @@ class DecisionRow:
     seed: int | None = None  # in [0, 2**63)
     draw_number: int = 0  # 0: the first draw stood; n: n slots were lost to others first
     rep_drawn: str | None = None
-    rep_id: str | None = None  # who got the lead
+    rep_id: str | None = None  # who got the lead (in shadow mode: who would have)
     window: str | None = None  # the rep's local day, as reserved
     probability_chosen: float | None = None
     baseline: float | None = None
@@ -79,10 +79,10 @@ class Stored:
 
 @dataclass(frozen=True)
 class Decision:
-    """A row of the ledger and its present state (None for a duplicate, whose state is the original's)."""
+    """A row of the ledger and its present state (a duplicate's is that of the decision that it repeats)."""
 
     row: DecisionRow
-    state: SpellState | None
+    state: SpellState
 
 
 _APART = {*VECTORS, "candidates", "state", "personal"}

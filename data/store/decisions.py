@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, bindparam, delete, exists, insert, select, text, true
+from sqlalchemy import Select, bindparam, delete, exists, func, insert, select, text, true
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
@@ -55,7 +55,10 @@ _CLAIM_LEAD = text("""
 _ROWS = (
     select(decisions, *(column.label(f"state_{column.name}") for column in decision_states.c))
     .select_from(decisions)
-    .outerjoin(decision_states, decision_states.c.decision_id == decisions.c.decision_id)
+    .outerjoin(
+        decision_states,
+        decision_states.c.decision_id == func.coalesce(decisions.c.duplicate_of, decisions.c.decision_id),
+    )
 )
 _UNIQUE_VIOLATION = "23505"  # PostgreSQL's
 
@@ -156,14 +159,15 @@ def search(
 ) -> tuple[list[Decision], str | None]:
     """A page of decisions, newest first, and the cursor of the next page (None: no more).
 
-    rep_id : who works the lead now. Raises InputError for a cursor that is not one of ours.
+    rep_id : who works the lead now (duplicates are left out then).
+    Raises InputError for a cursor that is not one of ours.
     """
     if cursor is not None and not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
         raise InputError("cursor: give the next_cursor of the page before, unchanged.")
     wanted = (
         true() if client_id is None else decisions.c.client_id == client_id,
         true() if lead_id is None else decisions.c.lead_id == lead_id,
-        true() if rep_id is None else decision_states.c.rep_id == rep_id,
+        true() if rep_id is None else decisions.c.decision_id.in_(_of_rep(rep_id)),
         true() if since is None else decisions.c.decided_at >= since,
         true() if cursor is None else decisions.c.seq < int(cursor),
     )
@@ -173,9 +177,27 @@ def search(
     return [_decision(row) for row in rows[:limit]], more
 
 
+def spells_after(
+    conn: Connection, number: int, *, since: datetime | None = None, limit: int
+) -> list[tuple[int, Decision]]:
+    """A page of the decisions that opened a spell, oldest first, each with its number to go on from."""
+    page = (
+        _ROWS.where(
+            decisions.c.seq > number,
+            decisions.c.duplicate_of.is_(None),
+            true() if since is None else decisions.c.decided_at >= since,
+        )
+        .order_by(decisions.c.seq)
+        .limit(limit)
+    )
+    return [(row["seq"], _decision(row)) for row in (each._asdict() for each in conn.execute(page))]
+
+
+def _of_rep(rep_id: str) -> Select:
+    return select(decision_states.c.decision_id).where(decision_states.c.rep_id == rep_id)
+
+
 def _decision(row: Mapping[str, Any]) -> Decision:
-    if row["state_decision_id"] is None:
-        return Decision(from_columns(row), None)
     return Decision(from_columns(row), SpellState(**{c.name: row[f"state_{c.name}"] for c in decision_states.c}))
 
 

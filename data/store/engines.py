@@ -105,3 +105,9 @@ def postgres(url: URL, lock_timeout_s: float) -> tuple[Engine, Engine]:
         pool_pre_ping=True,
     )
     return writer, writer.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+
+def allow_long_reads(conn: Connection) -> None:
+    """Let this transaction's statements take their time: for exports and checks, never on a request's path."""
+    if conn.dialect.name == "postgresql":
+        conn.execute(text("SET LOCAL statement_timeout = 0"))

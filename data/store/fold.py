@@ -19,7 +19,7 @@ class Spell:
     decision_id: str
     rep_id: str | None
     decided_at: datetime
-    shadow: bool = False  # takes no slot; the lead is the CRM's own business
+    shadow: bool = False  # `rep_id` would have got the lead: the CRM's own choice stands, and takes no slot of ours
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class _Draft:
     timed_out_at: datetime | None = None
 
     def __post_init__(self) -> None:
-        self.rep_id = self.spell.rep_id
+        self.rep_id = None if self.spell.shadow else self.spell.rep_id
         self.status = "open" if self.rep_id is not None or self.spell.shadow else "unassigned"
         self.given_at = None if self.rep_id is None else self.spell.decided_at
         self.told = self.rep_id
@@ -178,7 +178,7 @@ class _Draft:
             self.status = "merged"
 
     def _owner_changed(self, it: Happening) -> None:
-        if self.spell.rep_id is not None and it.at < self.spell.decided_at:
+        if self.spell.rep_id is not None and not self.spell.shadow and it.at < self.spell.decided_at:
             return  # what was so before the decision, the decision replaced
         self.version += it.rep_id != self.told  # never falls, whatever comes late: nobody overrides unseen changes
         self.told = it.rep_id

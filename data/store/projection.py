@@ -1,7 +1,6 @@
 """The tables that follow from the rows: kept in step here, and nowhere else."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime, timedelta
 
 from sqlalchemy import bindparam, insert, select, text, update
@@ -57,7 +56,7 @@ def lead_of(conn: Connection, decision_id: str) -> tuple[str, str]:
 
 def insert_state(tx: Connection, state: SpellState) -> None:
     """The first state of a new decision."""
-    tx.execute(_INSERT_STATE, asdict(state))
+    tx.execute(_INSERT_STATE, vars(state))
 
 
 def refold(tx: Connection, client_id: str, lead_id: str) -> tuple[LeadState, list[Move]]:
@@ -77,7 +76,7 @@ def refold(tx: Connection, client_id: str, lead_id: str) -> tuple[LeadState, lis
         if old is None:
             insert_state(tx, spell)
         elif old != spell:
-            changed = asdict(spell)
+            changed = dict(vars(spell))
             tx.execute(_UPDATE_STATE, {"id": changed.pop("decision_id"), **changed})
         moves += _moves(old, spell)
     has_events = any(each.decision_id is None for each in rows.happenings)
