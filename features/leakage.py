@@ -18,6 +18,7 @@ from features.leak_names import told_by_name
 TOO_GOOD = 0.98  # area under the curve that no honest column of its own reaches
 LEAST_ROWS, LEAST_OF_EACH = 200, 20  # rows, conversions and others, below which nothing is judged from values
 LEAST_OPEN = 50  # rows without an outcome yet, to compare with
+LATER = 0.5  # filled less than half as often in open rows as in closed ones: filled in along the way
 RARELY = 0.1  # filled this much more rarely in open rows than in closed ones
 FEW_WRONG = 0.15  # of the errors that are left without the column
 PURE = 0.99  # of the leads with a level convert
@@ -68,7 +69,7 @@ def _filled_once_known(filled: np.ndarray, converted: np.ndarray) -> str | None:
     if known.sum() < LEAST_ROWS or not filled[known].any():
         return None
     when_known, when_open = filled[known].mean(), filled[~known].mean() if (~known).any() else np.nan
-    if (~known).sum() >= LEAST_OPEN and when_known > 0.05 and when_open < RARELY * when_known:
+    if (~known).sum() >= LEAST_OPEN and when_known > 0.05 and when_open < LATER * when_known:
         return (
             f"filled in {when_known:.0%} of the rows with a known outcome but in {when_open:.0%} of the open ones: "
             "it seems to be filled only once the outcome is known"

@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from data.dataset import Dataset
 
+from data.dataset import Dataset
 from data.roster import Rep
 from features.columns import ColumnContract
 from features.history import relative_load
@@ -14,6 +14,11 @@ from features.labels import Labels, label
 RANDOM = ("rotation", "rule", "model")  # nobody looked at this lead and picked this rep
 BY_HAND = ("manual", "claim", "unknown")
 CONVERTED = {"won": ("won",), "qualified": ("won", "qualified")}
+
+
+ARRAYS = (
+    "leads", "rep", "converted", "at_days", "by_hand", "assigned_by", "load", "propensity", "value", "closed",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,7 @@ class Spells:
     load: np.ndarray  # float (n,), relative load of the rep at the assignment
     propensity: np.ndarray  # float (n,), NaN where it was not logged
     value: np.ndarray  # float (n,), value of a won lead, NaN elsewhere
+    closed: np.ndarray  # bool (n,): has an outcome; an old lead may still stand open
     reps: tuple[Rep, ...]
     labels: Labels
 
@@ -37,8 +43,7 @@ class Spells:
 
     def take(self, rows: np.ndarray) -> "Spells":
         """The same with only the rows given (bool mask or positions)."""
-        arrays = ("leads", "rep", "converted", "at_days", "by_hand", "assigned_by", "load", "propensity", "value")
-        return replace(self, **{name: getattr(self, name)[rows] for name in arrays})
+        return replace(self, **{name: getattr(self, name)[rows] for name in ARRAYS})
 
     @property
     def reasons_logged(self) -> bool:
@@ -74,6 +79,7 @@ def build_spells(dataset: Dataset, contract: ColumnContract) -> Spells:
         load=relative_load(rep, assigned, closed),
         propensity=table["propensity"].to_numpy(dtype=float),
         value=table["value"].to_numpy(dtype=float),
+        closed=~np.isnan(outcomes_so_far(dataset)),
         reps=reps,
         labels=labels,
     )

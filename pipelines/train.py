@@ -60,7 +60,8 @@ def train(
 ) -> dict[str, Any]:
     """Train on the data set in `data`, log and register the model, and promote it if it earns it.
 
-    trials : how many parameter sets to try for the trees; ledger : add what the ledger has seen since; promote : let the verdict decide, else keep the champion.
+    trials : how many parameter sets to try for the trees; ledger : add what the ledger has seen since;
+    promote : let the verdict decide, else keep the champion.
     Returns the object of `train --json`. Raises InputError where the data cannot be learned from.
     """
     step(f"reading {data}")

@@ -72,6 +72,7 @@ def look_for_potential(parts: Parts, spells: Spells, contract: ColumnContract, *
         converted=spells.converted,
         log_odds=parts.lead_alone,
         by_hand=spells.by_hand,
+        closed=spells.closed,
         strata=assignment_strata(looked_at, spells.assigned_by, spells.at_days),
         rng=np.random.default_rng(seed),
     )

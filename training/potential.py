@@ -11,12 +11,15 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.special import expit
 
+from training.logistic import fit_ridge_logistic
+
 SHUFFLES = 199
 LEVEL = 0.05
 SEGMENT_WEIGHT = 0.15  # of each segment column beside the intercept
 SEGMENT_RIDGE = 25.0  # information below which a segment hardly counts
 LEAST_ROWS, LEAST_CONVERSIONS, LEAST_REPS = 500, 50, 2
 LEAST_CLEAN_ROWS = 300
+MANY_OPEN = 0.05  # of the mature rows still open: then a difference must show among the closed ones too
 
 
 @dataclass(frozen=True)
@@ -38,23 +41,32 @@ def judge(
     converted: np.ndarray,
     log_odds: np.ndarray,
     by_hand: np.ndarray,
+    closed: np.ndarray,
     strata: np.ndarray,
     rng: np.random.Generator,
 ) -> Potential:
     """Whether the data show that it matters which rep gets a lead.
 
     design : z(x), (n, width), intercept first; rep : int (n,); converted : 0/1 (n,); log_odds : (n,) of the lead
-    alone, out of fold; by_hand : bool (n,); strata : int (n,), rows among which reps may be swapped.
+    alone, out of fold; by_hand : bool (n,); closed : bool (n,), has an outcome; strata : int (n,), rows among
+    which reps may be swapped. Where many old leads stand open, reps may differ only in how many they leave so:
+    an effect then counts only if it shows among the closed leads as well.
     """
     rows, conversions, reps = len(rep), int(converted.sum()), len(np.unique(rep))
     clean = ~by_hand
     if rows < LEAST_ROWS or min(conversions, rows - conversions) < LEAST_CONVERSIONS or reps < LEAST_REPS:
         why = f"{rows:,} mature rows with {conversions:,} conversions among {reps} reps are too few to tell."
         return Potential("too_little_data", np.nan, np.nan, int(clean.sum()), rows, why)
-    p_all = permutation_p(design, rep, converted, log_odds, strata, rng)
-    p_clean = np.nan
-    if clean.sum() >= LEAST_CLEAN_ROWS:
-        p_clean = permutation_p(design[clean], rep[clean], converted[clean], log_odds[clean], strata[clean], rng)
+    views = [np.ones(rows, dtype=bool)] if closed.mean() > 1 - MANY_OPEN else [np.ones(rows, dtype=bool), closed]
+
+    def p_value(chosen: np.ndarray) -> float:
+        shown = [view & chosen for view in views]
+        return max(
+            permutation_p(design[one], rep[one], converted[one], log_odds[one], strata[one], rng) for one in shown
+        )
+
+    p_all = p_value(np.ones(rows, dtype=bool))
+    p_clean = p_value(clean) if clean.sum() >= LEAST_CLEAN_ROWS else np.nan
     verdict, why = _verdict(p_clean, p_all, int(clean.sum()))
     return Potential(verdict, p_clean, p_all, int(clean.sum()), rows, why)
 
@@ -79,7 +91,9 @@ def permutation_p(
     shuffles: int = SHUFFLES,
 ) -> float:
     """p-value of `score_statistic` against reps shuffled within strata, in (0, 1]."""
-    p = expit(log_odds)
+    # A part of the rows may convert more often than all: their own level is not an effect of their reps.
+    level, _ = fit_ridge_logistic(np.ones((len(rep), 1)), converted, log_odds, np.array([1e-6]))
+    p = expit(log_odds + level[0])
     residual, weight = converted - p, p * (1 - p)
     rows = np.hstack([design * residual[:, None], design**2 * weight[:, None]])
     seen = score_statistic(rows, rep)
