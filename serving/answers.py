@@ -27,6 +27,11 @@ def encoded(answer: Mapping[str, Any]) -> bytes:
     return json.dumps(answer, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=as_json).encode()
 
 
+def plain(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer as JSON has it: no instants, no tuples."""
+    return dict(json.loads(encoded(answer)))
+
+
 def assigned(
     considered: Considered, chances: Chances, candidate: int, decision_id: str | None, decided_at: datetime
 ) -> dict[str, Any]:

@@ -189,8 +189,6 @@ class Event(Body):
 
     @model_validator(mode="after")
     def _named_where_needed(self) -> Self:
-        if self.event == "owner_changed" and self.rep_id is None:
-            raise ValueError("owner_changed needs rep_id, the new owner")
         if self.event == "merged" and self.into in (None, self.lead_id):
             raise ValueError("merged needs into, the lead that stays")
         return self

@@ -274,8 +274,8 @@ def row_of(case: Case, draw: Draw) -> DecisionRow:
         spell_id=draw.decision_id,
         mode=in_force.mode,
         decided_at=considered.at,
-        lead_snapshot=_plain({name: value for name, value in ask.lead.items() if not is_personal(name)}),
-        personal=_plain({name: value for name, value in ask.lead.items() if is_personal(name)}),
+        lead_snapshot=answers.plain({name: value for name, value in ask.lead.items() if not is_personal(name)}),
+        personal=answers.plain({name: value for name, value in ask.lead.items() if is_personal(name)}),
         roster_version=in_force.roster.version,
         policy_version=in_force.policy_version,
         model_version=in_force.loaded.version if in_force.loaded else None,
@@ -329,11 +329,6 @@ def _told(answer: dict[str, Any], case: Case) -> bytes:
     if case.considered.in_force.mode == "shadow":
         said.append("shadow mode: the choice of the CRM stands")
     return answers.encoded(answer | {"warnings": [*answer["warnings"], *said]})
-
-
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values as JSON has them: what the ledger keeps must not depend on Python."""
-    return dict(json.loads(answers.encoded(values)))
 
 
 class _UnderWay:

@@ -1,0 +1,125 @@
+"""Run the service: a process group of its own, watched until it answers, and ended as a whole."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from data.errors import InputError, RefusedError
+
+ROOT = Path(__file__).parent.parent  # where the rooms lie
+SERVICE = "serving.service:Leadmatch"
+READY_WITHIN_S = 120.0
+GRACE_S = 10.0
+
+
+@dataclass(frozen=True)
+class Running:
+    """A service that was started."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+
+    def wait(self) -> int:
+        """The exit status, once the service has ended by itself or on a signal."""
+        return self.process.wait()
+
+    def stop(self) -> None:
+        """End the service with all its workers: asked first, then killed."""
+        _signal(self.process, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout=GRACE_S)
+        _signal(self.process, signal.SIGKILL)  # whoever is left of the group
+        self.process.wait()
+
+
+def start(
+    *,
+    host: str = "127.0.0.1",
+    port: int = 3000,
+    workers: int = 1,
+    home: Path | None = None,
+    log: Path | None = None,
+    ready_within_s: float = READY_WITHIN_S,
+) -> Running:
+    """The service on host:port, once it is ready.
+
+    home : LEADMATCH_HOME for the service; log : file for its log, else standard error.
+    Raises InputError where the port is taken, RefusedError where it ended or was not ready in time.
+    """
+    url = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}"  # noqa: S104  compared, not bound
+    if _answers(url, "/livez"):
+        raise InputError(f"Something answers on {url} already; end it or choose another --port.")
+    command = [sys.executable, "-m", "bentoml", "serve", SERVICE, "--host", host, "--port", str(port)]
+    with open(log, "ab") if log else open(os.dup(2), "wb") as stream:
+        process = subprocess.Popen(  # noqa: S603  our own interpreter and module, no shell
+            command,
+            cwd=ROOT,
+            env=_environment(os.environ, workers=workers, home=home),
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=stream,
+            start_new_session=True,  # a group of its own, so that all workers can be ended together
+        )
+    running = Running(process, url)
+    deadline = time.monotonic() + ready_within_s
+    while not _answers(url, "/readyz"):
+        if process.poll() is not None:
+            raise RefusedError(f"The service ended with status {process.returncode} before it was ready; see its log.")
+        if time.monotonic() > deadline:
+            running.stop()
+            raise RefusedError(f"The service was not ready within {ready_within_s:g} seconds; see its log.")
+        time.sleep(0.1)
+    return running
+
+
+def serve(*, host: str = "127.0.0.1", port: int = 3000, workers: int = 1) -> int:
+    """Run the service until it ends or this process is told to end; its exit status."""
+    running = start(host=host, port=port, workers=workers)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return running.wait()
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        running.stop()
+
+
+def _environment(given: Mapping[str, str], *, workers: int, home: Path | None) -> dict[str, str]:
+    if workers < 1:
+        raise InputError("--workers must be at least 1.")
+    chosen = (home or Path(given.get("LEADMATCH_HOME", "var"))).resolve()
+    return {
+        **given,
+        "LEADMATCH_HOME": str(chosen),
+        "LEADMATCH_LAUNCHER": str(os.getpid()),  # the master ends with us, however we end
+        "BENTOML_HOME": str(chosen / "bentoml"),
+        "BENTOML_CONFIG_OPTIONS": f"services.leadmatch.workers={workers}",
+        "BENTOML_DO_NOT_TRACK": "true",
+        "OTEL_SDK_DISABLED": "true",
+        "OMP_NUM_THREADS": given.get("OMP_NUM_THREADS", "1"),
+        "OPENBLAS_NUM_THREADS": given.get("OPENBLAS_NUM_THREADS", "1"),
+    }
+
+
+def _answers(url: str, path: str) -> bool:
+    try:
+        return httpx.get(url + path, timeout=2.0).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def _signal(process: subprocess.Popen[bytes], number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
