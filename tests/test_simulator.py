@@ -21,7 +21,7 @@ from data.simulator import (
     write,
 )
 from data.simulator.gain import assign_jointly, equal_slots
-from data.simulator.leads import latent, observed_logit, size_band, standard_size, traits_of
+from data.simulator.leads import observed_logit, size_band, standard_size, tastes, traits_of
 from data.simulator.reps import rep_logit
 from data.simulator.tables import days_of
 from data.simulator.words import INDUSTRIES, LANGUAGES, REGIONS, SOURCES
@@ -187,6 +187,14 @@ def test_any_size_gives_a_floor_where_every_lead_finds_a_rep(leads, reps, days, 
 # --- the truth ---
 
 
+def test_what_reps_tastes_hang_on_is_standardised():
+    floor = simulate(leads=20_000, reps=2)
+    traits = traits_of(floor.leads, days_of(floor.leads["created_at"]), floor.truth.leads["hidden_grade"].to_numpy())
+    directions = tastes(floor.market, traits)
+    assert directions.mean(axis=0) == pytest.approx(np.zeros(3), abs=0.1)
+    assert np.sqrt((directions**2).mean()) == pytest.approx(1.2, abs=0.1)
+
+
 def test_probability_of_one_pair_is_the_sum_of_its_written_parts(world):
     leads, at = world.fresh_leads(40, seed=3), datetime(2026, 7, 20, 9, tzinfo=UTC)
     probability = world.probability(leads, at)
@@ -197,13 +205,14 @@ def test_probability_of_one_pair_is_the_sum_of_its_written_parts(world):
         source, language = SOURCES.index(lead["source"]), LANGUAGES.index(lead["language"])
         size = (np.log(lead["employees"]) - 4.4) / 1.3
         tenure = at.timestamp() / 86_400 - staff.hired_days[rep]
-        taste = (
-            market.latent_source[source]
-            + market.latent_seniority * (lead["seniority"] - 3) / 1.1
-            + market.latent_pages * (np.log1p(lead["pages_viewed"]) - 1.18) / 0.62
-        )
+        numbers = [
+            (lead["seniority"] - 3) / 1.03,
+            (np.log1p(lead["pages_viewed"]) - 1.16) / 0.6,
+            (np.log(lead["minutes_on_site"]) - 1.1) / 0.71,
+            ((lead["mailbox"] == "free") - 0.23) / np.sqrt(0.23 * 0.77),
+        ]
         of_rep = staff.skill[rep] + staff.affinity[rep, industry] + staff.territory[rep, region]
-        of_rep += staff.size_slope[rep] * size + staff.taste[rep] @ taste
+        of_rep += staff.size_slope[rep] * size + staff.taste[rep] @ (numbers @ market.taste_of)
         of_rep += 0.30 * staff.speaks[rep, language] + 0.15 * (world.reps["region"][rep] == lead["region"])
         of_rep += -0.6 * np.exp(-tenure / 45) - 0.12 * np.log(staff.response_hours[rep] / 4)
         years = (at.timestamp() / 86_400 - market.start_days) / 365
@@ -287,7 +296,7 @@ def test_a_tired_rep_converts_less_and_an_idle_one_no_more(world):
     traits = traits_of(world.leads, days_of(world.leads["created_at"]), world.truth.leads["hidden_grade"].to_numpy())
     pair = {"lead": np.array([3]), "rep": np.array([5]), "at_days": traits.arrived_days}
     idle, usual, tired = (
-        rep_logit(world.staff, traits, latent(world.market, traits), load=load, **pair)[0] for load in (0.2, 1.0, 2.0)
+        rep_logit(world.staff, traits, tastes(world.market, traits), load=load, **pair)[0] for load in (0.2, 1.0, 2.0)
     )
     assert idle == usual
     assert tired - usual == pytest.approx(0.5 * -0.35)

@@ -20,10 +20,12 @@ UTC_OFFSET_DAYS = 8 / 24  # the floor works in Asia/Shanghai, which has no summe
 INTERCEPT = -3.55
 LOG_EMPLOYEES, LOG_EMPLOYEES_SPREAD = 4.4, 1.3  # the middle firm has 80 employees
 SIZE_BAND_EDGES = (-0.9, 0.0, 0.9)  # in standardised log-employees: four bands
-LOG_PAGES, LOG_PAGES_SPREAD = 1.18, 0.62  # of log(1 + pages)
+LOG_PAGES, LOG_PAGES_SPREAD = 1.16, 0.6  # of log(1 + pages)
 SEASON_DAYS, SEASON_LOGIT = 91.0, 0.1
-LATENT_RANK = 3
-SENIORITY_MEAN, SENIORITY_SPREAD = 3.0, 1.1
+TASTE_RANK, TASTE_SPREAD = 3, 1.2
+LOG_MINUTES, LOG_MINUTES_SPREAD = 1.1, 0.71
+FREE_SHARE = 0.23
+SENIORITY_MEAN, SENIORITY_SPREAD = 3.0, 1.03
 HOUR_WEIGHTS = np.array([1, 1, 1, 1, 1, 1, 2, 4, 8, 12, 13, 11, 7, 8, 12, 13, 12, 10, 7, 5, 5, 4, 3, 2], dtype=float)
 WEEKDAY_WEIGHTS = np.array([1.1, 1.1, 1.05, 1.0, 0.95, 0.45, 0.35])
 
@@ -41,9 +43,7 @@ class Market:
     source_logit: np.ndarray  # (8,)
     cross_logit: np.ndarray  # (12, 8) industry x source
     source_drift: np.ndarray  # (8,) logit a year
-    latent_source: np.ndarray  # (8, 3)
-    latent_seniority: np.ndarray  # (3,)
-    latent_pages: np.ndarray  # (3,)
+    taste_of: np.ndarray  # (4, 3) how the lead's numbers make up the directions in which reps' tastes differ
     hidden_grade: float  # logit per standard deviation of what nobody recorded
 
 
@@ -86,11 +86,7 @@ def draw_market(rng: np.random.Generator, *, start_days: float, drift: float, hi
         source_logit=_spread(rng.normal(size=len(SOURCES)), sources, 0.5),
         cross_logit=_spread(rng.normal(size=(len(INDUSTRIES), len(SOURCES))), np.outer(industries, sources), 0.25),
         source_drift=drift * (1 + np.isin(np.arange(len(SOURCES)), RISING_SOURCES)),
-        latent_source=np.column_stack(
-            [_spread(rng.normal(size=len(SOURCES)), sources, 0.9) for _ in range(LATENT_RANK)]
-        ),
-        latent_seniority=rng.choice([-0.6, 0.6], LATENT_RANK),
-        latent_pages=rng.choice([-0.55, 0.55], LATENT_RANK),
+        taste_of=TASTE_SPREAD * np.linalg.qr(rng.normal(size=(4, 4)))[0][:, :TASTE_RANK],
         hidden_grade=hidden_grade,
     )
 
@@ -222,12 +218,14 @@ def grade(market: Market, traits: Traits) -> np.ndarray:
     return 0.8 * (seen - seen.mean()) / (seen.std() or 1.0) + 0.6 * traits.hidden
 
 
-def latent(market: Market, traits: Traits) -> np.ndarray:
-    """Three directions in which reps' tastes differ, each about standard normal, shape (n, 3)."""
-    seniority = (traits.seniority - SENIORITY_MEAN) / SENIORITY_SPREAD
-    pages = (np.log1p(traits.pages) - LOG_PAGES) / LOG_PAGES_SPREAD
-    return (
-        market.latent_source[traits.source]
-        + np.outer(seniority, market.latent_seniority)
-        + np.outer(pages, market.latent_pages)
+def tastes(market: Market, traits: Traits) -> np.ndarray:
+    """Three directions in which reps' tastes differ: mixtures of seniority, interest and mailbox, shape (n, 3)."""
+    numbers = np.column_stack(
+        [
+            (traits.seniority - SENIORITY_MEAN) / SENIORITY_SPREAD,
+            (np.log1p(traits.pages) - LOG_PAGES) / LOG_PAGES_SPREAD,
+            (np.log(traits.minutes) - LOG_MINUTES) / LOG_MINUTES_SPREAD,
+            (traits.free_email - FREE_SHARE) / np.sqrt(FREE_SHARE * (1 - FREE_SHARE)),
+        ]
     )
+    return numbers @ market.taste_of

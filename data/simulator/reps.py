@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data.simulator.leads import LATENT_RANK, Traits
+from data.simulator.leads import TASTE_RANK, Traits
 from data.simulator.words import INDUSTRIES, LANGUAGE_OF_REGION, LANGUAGES, REGION_SHARES, REGIONS
 
 SKILL, AFFINITY, TERRITORY, SIZE_SLOPE, TASTE = 0.25, 0.22, 0.15, 0.20, 0.12  # standard deviations, log-odds
@@ -83,7 +83,7 @@ def draw_staff(
         affinity=affinity,
         territory=rng.normal(0, TERRITORY, (n, len(REGIONS))),
         size_slope=rng.normal(0, SIZE_SLOPE, n),
-        taste=rng.normal(0, TASTE, (n, LATENT_RANK)),
+        taste=rng.normal(0, TASTE, (n, TASTE_RANK)),
         speaks=speaks,
         response_hours=USUAL_RESPONSE_HOURS * np.exp(rng.normal(0, 1.0, n)),
         declared=np.argsort(-claimed, axis=1)[:, :DECLARED_INDUSTRIES],
@@ -124,7 +124,7 @@ def _turnover(
 def rep_logit(
     staff: Staff,
     traits: Traits,
-    tastes: np.ndarray,
+    lead_tastes: np.ndarray,
     *,
     lead: np.ndarray,
     rep: np.ndarray,
@@ -134,15 +134,15 @@ def rep_logit(
 ) -> np.ndarray:
     """What the rep adds to the lead's log-odds, in the shape that `lead` and `rep` broadcast to.
 
-    lead, rep : positions; at_days : moment of assignment by lead, (n,); tastes : `leads.latent` of the leads.
+    lead, rep : positions; at_days : moment of assignment by lead, (n,); lead_tastes : `leads.tastes` of the leads.
     load : the rep's load at that moment, 1 is usual; response_hours : of this pair, the rep's typical if not given.
     """
     hours = staff.response_hours[rep] if response_hours is None else response_hours
     tenure = np.maximum(at_days[lead] - staff.hired_days[rep], 0.0)
     total = staff.skill[rep] + staff.affinity[rep, traits.industry[lead]] + staff.territory[rep, traits.region[lead]]
     total = total + staff.size_slope[rep] * traits.size[lead]
-    for direction in range(LATENT_RANK):
-        total = total + staff.taste[rep, direction] * tastes[lead, direction]
+    for direction in range(TASTE_RANK):
+        total = total + staff.taste[rep, direction] * lead_tastes[lead, direction]
     total = total + LANGUAGE_MATCH * staff.speaks[rep, traits.language[lead]]
     total = total + HOME_MATCH * (staff.home[staff.seat[rep]] == traits.region[lead])
     total = total + RAMP * np.exp(-tenure / RAMP_DAYS)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from data.simulator.history import REASONS, Past, assign_as_before
-from data.simulator.leads import Market, Traits, arrivals, draw_market, grade, latent, lead_logit
+from data.simulator.leads import Market, Traits, arrivals, draw_market, grade, lead_logit, tastes
 from data.simulator.outcomes import draw_ends, draw_outcomes, draw_response_hours
 from data.simulator.reps import Staff, draw_staff, rep_logit
 from data.simulator.tables import assignments_table, rep_ids, reps_table, to_days
@@ -100,7 +100,7 @@ def _probability(
     of_rep = rep_logit(
         staff,
         traits,
-        latent(market, traits),
+        tastes(market, traits),
         lead=np.arange(len(traits)),
         rep=past.rep,
         at_days=traits.arrived_days,

@@ -61,7 +61,7 @@ def reps_table(
             "left_at": instants(staff.left_days),
             "active": np.isinf(staff.left_days),
             "capacity": capacity,
-            "daily_limit": max(3, int(np.ceil(4 * a_day))),
+            "daily_limit": max(25, int(np.ceil(6 * a_day))),
             "time_zone": "Asia/Shanghai",
         }
     )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from data.simulator.leads import Market, Traits, arrivals, draw_leads, latent, lead_logit, traits_of
+from data.simulator.leads import Market, Traits, arrivals, draw_leads, lead_logit, tastes, traits_of
 from data.simulator.outcomes import draw_ends, draw_outcomes, draw_response_hours
 from data.simulator.personal import personal_columns
 from data.simulator.reps import Staff, rep_logit
@@ -67,7 +67,7 @@ class World:
         traits = self._traits(leads)
         at_days = traits.arrived_days if at is None else np.full(len(leads), to_days(at))
         lead, rep = np.arange(len(leads))[:, None], self.staff.current[None, :]
-        of_rep = rep_logit(self.staff, traits, latent(self.market, traits), lead=lead, rep=rep, at_days=at_days)
+        of_rep = rep_logit(self.staff, traits, tastes(self.market, traits), lead=lead, rep=rep, at_days=at_days)
         return sigmoid(lead_logit(self.market, traits, at_days)[:, None] + of_rep)
 
     def eligible(self, leads: pd.DataFrame) -> np.ndarray:
