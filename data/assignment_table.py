@@ -7,9 +7,9 @@ import pandas as pd
 
 from data.cleaning import (
     as_text,
-    choose_day_order,
     date_only,
     refuse_queues,
+    settle_day_order,
     take_ids,
     take_moments,
     take_numbers,
@@ -26,6 +26,7 @@ COLUMNS = (
     "lead_id", "rep_id", "assigned_at", "at_days", "outcome", "closed_at", "closed_days", "first_contact_at", "value",
     "lost_reason", "assigned_by", "policy", "propensity", "spell", "last_spell",
 )  # fmt: skip
+MOMENTS = ("assigned_at", "closed_at", "first_contact_at")
 _TEXTS = ("lost_reason", "policy")
 
 
@@ -72,18 +73,17 @@ def take_facts(rows: Rows, table: str, renamed: Renamed, description: Descriptio
 
 
 def _take_moments(rows: Rows, table: str, renamed: Renamed, description: Description) -> None:
-    columns = ["assigned_at", "closed_at", "first_contact_at"] + (["created_at"] if table == "flat" else [])
+    columns = [*MOMENTS, *(["created_at"] if table == "flat" else [])]
     if not is_dated(description):
         rows.table = rows.table.drop(columns=[column for column in columns if column in rows.table])
         for column in columns:
-            take_moments(rows, column, description, None)
+            take_moments(rows, column, description)
         return
     if table != "flat" or not {"created_at", "assigned_at"} & set(rows.table.columns):
         require(rows, table, ["assigned_at" if table != "flat" else "created_at"], renamed, description)
     has_own = "assigned_at" in rows.table
-    day_first = choose_day_order(rows, columns, description)
     for column in columns:
-        take_moments(rows, column, description, day_first)
+        take_moments(rows, column, description)
     if table != "flat":
         rows.refuse(rows.table["assigned_at"].isna().to_numpy(), no_date("assigned_at", renamed))
         return
@@ -167,6 +167,7 @@ def clean_assignments(
     refused : ids of the leads and of the reps that were set aside. files : where leads and reps stand.
     """
     require(rows, "assignments", ["lead_id"], renamed, description)
+    settle_day_order(rows, MOMENTS if is_dated(description) else (), description)
     take_ids(rows, "lead_id")
     take_owner(rows, "assignments", renamed, description)
     refuse_strangers(rows, "lead_id", set(leads["lead_id"]), refused[0], files[0])

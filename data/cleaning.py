@@ -56,13 +56,15 @@ def _fits(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatch.fnmatchcase(name.casefold(), pattern.casefold()) for pattern in patterns)
 
 
-def choose_day_order(rows: Rows, columns: Iterable[str], description: Description) -> bool | None:
-    """Whether numeric dates of these rows are day first: as stated, else as the dates themselves prove.
+def settle_day_order(rows: Rows, columns: Iterable[str], description: Description) -> None:
+    """Say whether numeric dates of these rows are day first: as stated, else as the dates themselves prove.
 
+    To be called before any row is set aside: such a row may hold the proof.
     Raises InputError where they prove both, or where they prove neither and one has to be known.
     """
+    rows.day_first = description.day_first
     if description.day_first is not None or description.date_formats:
-        return description.day_first
+        return
     seen = day_order([rows.table[column] for column in columns if column in rows.table])
     if seen.day_first_at is not None and seen.month_first_at is not None:
         places = rows.places()
@@ -75,7 +77,8 @@ def choose_day_order(rows: Rows, columns: Iterable[str], description: Descriptio
             f"{rows.files}: dates such as the one on {rows.places()[seen.undecided_at]} read day first and month first "
             "alike; set day_first: true or false in dataset.yaml."
         )
-    return seen.day_first_at is not None or None if seen.month_first_at is None else False
+    if seen.day_first_at is not None or seen.month_first_at is not None:
+        rows.day_first = seen.day_first_at is not None
 
 
 def date_only(column: str) -> str:
@@ -83,18 +86,18 @@ def date_only(column: str) -> str:
     return f"{column} written without a time"
 
 
-def take_moments(rows: Rows, column: str, description: Description, day_first: bool | None) -> None:
+def take_moments(rows: Rows, column: str, description: Description) -> None:
     """Make a column instants in UTC (all NaT where it is absent); unreadable cells set their row aside."""
     if column not in rows.table:
         rows.table[column] = pd.Series(pd.NaT, index=rows.table.index, dtype="datetime64[us, UTC]")
         rows.table[date_only(column)] = False
         return
     written = rows.table[column]
-    moments = read_moments(written, description, day_first)
+    moments = read_moments(written, description, rows.day_first)
     rows.table[column] = moments.at
     rows.table[date_only(column)] = moments.date_only
     bad = moments.unreadable
-    how = _expected_dates(description, day_first)
+    how = _expected_dates(description, rows.day_first)
     rows.refuse(bad, [f"unreadable date: {column}{showable(text)} {how}" for text in written[bad]])
 
 

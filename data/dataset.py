@@ -16,6 +16,7 @@ from data.frames import frame_source
 from data.lead_table import clean_leads, is_dated
 from data.mapping import described
 from data.moments import days
+from data.names import TABLES
 from data.personal import PERSONAL, is_personal
 from data.reading import read_source
 from data.renaming import rename
@@ -129,9 +130,15 @@ def save_dataset(dataset: Dataset, folder: Path | str) -> None:
 
 
 def _load(chosen: Chosen, description: Description) -> Dataset:
-    sources = {table: [read_source(path, description) for path in paths] for table, paths in chosen.tables.items()}
+    tables = [(table, chosen.tables[table]) for table in ("flat", *TABLES) if table in chosen.tables]
+    sources = {table: [read_source(path, description) for path in paths] for table, paths in tables}
     lookups = [(lookup, read_source(path, description)) for lookup, path in chosen.lookups]
-    return _dataset(assemble(sources, lookups, description))
+    try:
+        return _dataset(assemble(sources, lookups, description))
+    except InputError as error:
+        if chosen.no_assignments:
+            raise InputError(f"{error} There is no file of assignments, so leads was read as one flat table.") from None
+        raise
 
 
 def _dataset(assembled: Assembled) -> Dataset:

@@ -4,6 +4,7 @@ A mapping for a CRM's export has the same form; `data/mappings/` holds ready one
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
@@ -131,6 +132,18 @@ class Description(_Part):
         value = DELIMITERS.get(value, value) if value else value
         if value is not None and len(value) != 1:
             raise ValueError("should be one character, or one of " + ", ".join(DELIMITERS))
+        return value
+
+    @field_validator("date_formats")
+    @classmethod
+    def _readable_formats(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in value:
+            try:
+                datetime.strptime(datetime(2024, 3, 5).strftime(pattern), pattern)
+            except ValueError:
+                raise ValueError(f"should hold strptime patterns such as %d.%m.%Y; '{pattern}' is none") from None
+            if "%" not in pattern:
+                raise ValueError(f"should hold strptime patterns such as %d.%m.%Y; '{pattern}' is none")
         return value
 
     @field_validator("time_zone")

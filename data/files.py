@@ -23,6 +23,11 @@ class Chosen:
     lookups: list[tuple[Lookup, Path]]
     absent: tuple[str, ...] = ()  # lookups that the description names and nobody gave
 
+    @property
+    def no_assignments(self) -> bool:
+        """Whether a file called leads was taken as flat, for there is none of assignments."""
+        return any(stem(path).casefold() == "leads" for path in self.tables.get("flat", ()))
+
 
 def in_folder(folder: Path, description: Description) -> Chosen:
     """The files of a data set's folder: as dataset.yaml names them, else by their own names, else the only one."""
@@ -41,8 +46,6 @@ def in_folder(folder: Path, description: Description) -> Chosen:
             )
         if named:
             tables[role] = named
-    if description.files.flat:
-        tables = {role: paths for role, paths in tables.items() if role == "flat" or getattr(description.files, role)}
     lookups = _lookups(there, description)
     missing = [name for name, lookup in description.lookups.items() if lookup not in [each for each, _ in lookups]]
     if missing:

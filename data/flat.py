@@ -4,15 +4,16 @@ import numpy as np
 import pandas as pd
 
 from data.assignment_table import (
+    MOMENTS,
     assignment_columns,
     refuse_repeated_spells,
     refuse_strangers,
     take_facts,
     take_owner,
 )
-from data.cleaning import date_only, refuse_repeated, take_ids
+from data.cleaning import date_only, refuse_repeated, settle_day_order, take_ids
 from data.description import Description
-from data.lead_table import is_dated, lead_columns, take_order
+from data.lead_table import dates_of_leads, is_dated, lead_columns, take_order
 from data.moments import days
 from data.names import ASSIGNMENT_COLUMNS
 from data.renaming import Renamed, require
@@ -35,6 +36,8 @@ def split(
     with two moments of assignment was assigned twice; its attributes are those of the first.
     """
     require(rows, "flat", ["lead_id"], renamed, description)
+    dates = dates_of_leads(description, renamed)
+    settle_day_order(rows, [*dates, *MOMENTS] if is_dated(description) else dates, description)
     take_ids(rows, "lead_id")
     take_owner(rows, "flat", renamed, description)
     _refuse_queue_owners(rows, queues)
@@ -76,4 +79,4 @@ def _leads(rows: Rows, at_days: np.ndarray, renamed: Renamed, description: Descr
     return lead_columns(table, arrived, rows, renamed, description)
 
 
-_WORKING = frozenset(date_only(column) for column in ("assigned_at", "closed_at", "first_contact_at"))
+_WORKING = frozenset(date_only(column) for column in MOMENTS)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from data.amounts import read_numbers
-from data.cleaning import as_text, choose_day_order, date_only, refuse_repeated, take_ids, take_moments
+from data.cleaning import as_text, date_only, refuse_repeated, settle_day_order, take_ids, take_moments
 from data.description import Description
 from data.errors import InputError
 from data.moments import days, read_moments
@@ -26,19 +26,25 @@ def clean_leads(rows: Rows, renamed: Renamed, description: Description, *, dates
     dates_needed : a lead without `created_at` is set aside; if not, it stays with NaT.
     """
     require(rows, "leads", ["lead_id"], renamed, description)
+    settle_day_order(rows, dates_of_leads(description, renamed), description)
     take_ids(rows, "lead_id")
     refuse_repeated(rows, "lead_id")
     if is_dated(description):
         if dates_needed:
             require(rows, "leads", ["created_at"], renamed, description)
-        day_first = choose_day_order(rows, ["created_at"], description)
-        take_moments(rows, "created_at", description, day_first)
+        take_moments(rows, "created_at", description)
         if dates_needed:
             rows.refuse(rows.table["created_at"].isna().to_numpy(), no_date("created_at", renamed))
         at_days = days(rows.table["created_at"])
     else:
         at_days = take_order(rows, "leads", renamed, description)
     return lead_columns(rows.table, at_days, rows, renamed, description)
+
+
+def dates_of_leads(description: Description, renamed: Renamed) -> list[str]:
+    """The columns of leads that are read as dates."""
+    typed = [column for column, kind in types_by_column(description, renamed).items() if kind == "date"]
+    return [*(["created_at"] if is_dated(description) else []), *typed]
 
 
 def no_date(column: str, renamed: Renamed) -> str:
@@ -99,8 +105,7 @@ def _typed(attributes: pd.DataFrame, rows: Rows, renamed: Renamed, description: 
         if kind == "number":
             typed[column], bad = read_numbers(typed[column], description.decimal)
         elif kind == "date":
-            day_first = choose_day_order(rows, [column], description)
-            moments = read_moments(typed[column], description, day_first)
+            moments = read_moments(typed[column], description, rows.day_first)
             typed[column], bad = moments.at, moments.unreadable
         else:
             continue

@@ -5,7 +5,7 @@ import gzip
 import io
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,10 +116,15 @@ def _read_text(name: str, text: str, description: Description) -> Source:
     return Source(name, table, np.array(line, dtype=np.int64), tuple(records.refused))
 
 
-def texts(values: object, missing: frozenset[str]) -> pd.Series:
+def texts(values: Iterable[object], missing: frozenset[str]) -> pd.Series:
     """The values stripped, as a text column; NaN where a value is one of `missing`."""
-    stripped = [value.strip() if isinstance(value, str) else None for value in values]  # type: ignore[attr-defined]
+    stripped = [_one_kind_of_break(value).strip() if isinstance(value, str) else None for value in values]
     return pd.Series([None if value in missing else value for value in stripped], dtype="str")
+
+
+def _one_kind_of_break(value: str) -> str:
+    """A lone carriage return within a cell would end the row once the cell is written again."""
+    return value.replace("\r\n", "\n").replace("\r", "\n") if "\r" in value else value
 
 
 class _Records(Iterator[tuple[int, list[str]]]):

@@ -9,10 +9,10 @@ import pandas as pd
 
 from data.cleaning import (
     as_text,
-    choose_day_order,
     date_only,
     refuse_queues,
     refuse_repeated,
+    settle_day_order,
     take_ids,
     take_moments,
     take_numbers,
@@ -38,14 +38,14 @@ def clean_reps(rows: Rows, renamed: Renamed, description: Description) -> tuple[
     require(rows, "reps", ["rep_id"], renamed, description)
     private = [column for column in rows.table.columns if column not in REP_COLUMNS and is_personal(column)]
     rows.table = rows.table.drop(columns=private)
+    given = [column for column in MOMENTS if column in rows.table]
+    settle_day_order(rows, given, description)
     take_ids(rows, "rep_id")
     queues = _take_owner_type(rows)
     refuse_queues(rows, "rep_id", description)
     refuse_repeated(rows, "rep_id")
-    given = [column for column in MOMENTS if column in rows.table]
-    day_first = choose_day_order(rows, given, description)
     for column in given:
-        take_moments(rows, column, description, day_first)
+        take_moments(rows, column, description)
     for column in (column for column in WHOLE_NUMBERS if column in rows.table):
         take_numbers(rows, column, description, whole=True)
     _take_active(rows)

@@ -22,6 +22,7 @@ class Rows:
     read: dict[str, int]
     refused: list[pd.DataFrame] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    day_first: bool | None = None  # the order of numeric dates, once settled
 
     def __len__(self) -> int:
         return len(self.table)
