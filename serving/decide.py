@@ -238,7 +238,6 @@ class Decider:
         told_id = None if ask.dry_run else decision_id
         if given is None:
             why = "nobody is free" if case.rep_ids else "nobody is eligible"
-            why = why if considered.in_force.roster.reps else "no reps"
             answer = answers.unassigned(considered, why, "fallback", told_id, considered.at)
             return Draw(decision_id, number, seed, None, None, _told(answer, case), why)
         candidate = given.drawn(seed, number)

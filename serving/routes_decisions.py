@@ -58,10 +58,11 @@ def assign(
     body: AssignIn, request: Request, idempotency_key: Annotated[str | None, Header()] = None
 ) -> Response:
     """The decision; it takes one unit of the rep's capacity and is stored before it is answered."""
+    lead = body.lead.columns()
     ask = Ask(
         client_id=caller_of(request).client_id,
-        lead=body.lead.columns(),
-        digest=digest_of(body.model_dump(mode="json")),
+        lead=lead,
+        digest=digest_of({"lead": lead, "dry_run": body.dry_run}),
         key=_checked_key(idempotency_key),
         dry_run=body.dry_run,
         deadline=deadline_of(request),

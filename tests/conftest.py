@@ -1,6 +1,7 @@
 """Fixtures that more than one file uses."""
 
 import glob
+import importlib.util
 import os
 import socket
 import subprocess
@@ -12,7 +13,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from data.roster import Rep
 from data.store.ledger import Ledger
+
+settings.register_profile("house", deadline=None)  # a busy machine is not a failure
+settings.load_profile("house")
 
 REQUIRE_ALL = os.environ.get("LEADMATCH_TEST_REQUIRE") == "all"
 
@@ -80,11 +85,27 @@ def ledger(ledger_url):
 
 
 @pytest.fixture(scope="session")
+def store_floor():
+    """The module of the ledger's test client."""
+    spec = importlib.util.spec_from_file_location("store_floor", Path(__file__).with_name("store_floor.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def floor(ledger, store_floor):
+    """A client of an empty ledger with two reps without limits, once on each engine."""
+    made = store_floor.Floor(ledger)
+    made.reps(Rep("R-1"), Rep("R-2"))
+    return made
+
+
+@pytest.fixture(scope="session")
 def small_model():
     """A ConversionModel of twelve small trees and four reps, made by hand in a moment."""
     import numpy as np
 
-    from data.roster import Rep
     from features.columns import Column, ColumnContract
     from features.leads import choose_design
     from features.pairs import find_pairs
@@ -126,3 +147,88 @@ def small_model():
         window_days=30.0,
         facts={"rows": 400},
     )
+
+
+class Desk:
+    """The service's application in this process, a key of every role, a clock and a model to turn by hand."""
+
+    def __init__(self, url, model=None):
+        import warnings
+
+        from data.settings import Settings
+        from data.store import keys
+        from serving.app import build_app, layers
+        from serving.parts import put_together
+
+        self.now, self.loaded, self.problem = datetime(2026, 3, 2, 9, tzinfo=UTC), None, "no model has been promoted yet"
+        self.ledger = Ledger.open(url)
+        self.parts = put_together(self.ledger, self, clock=lambda: self.now)
+        self.load(model)
+        with self.ledger.writing() as tx:
+            self.keys = {
+                role: keys.create(tx, role=role, label=role, at=self.now, rep_id="R-1" if role == "rep" else None).key
+                for role in keys.ROLES
+            }
+            self.keys["other"] = keys.create(tx, role="crm", label="other", at=self.now, client_id="other").key
+        self.app = build_app()
+        self.app.state.parts = self.parts
+        self.asgi = self.app
+        for layer, arguments in reversed(layers(self.app, Settings())):
+            self.asgi = layer(self.asgi, **arguments)
+        with warnings.catch_warnings():  # it would rather have another HTTP client
+            warnings.simplefilter("ignore")
+            from starlette.testclient import TestClient
+        self.http = TestClient(self.asgi, raise_server_exceptions=False, client=("127.0.0.1", 50_000))
+
+    def current(self):
+        return self.loaded
+
+    def load(self, model, version="7"):
+        from serving.bundle_store import Loaded
+
+        self.loaded = model and Loaded(model, version, "d" * 64, "promoted", {})
+        self.problem = None if model else "no model has been promoted yet"
+
+    def call(self, method, path, body=None, *, role="crm", headers=None, **query):
+        given = {"Authorization": f"Bearer {self.keys[role]}"} if role else {}
+        body = {} if body is None else {"content": body} if isinstance(body, bytes) else {"json": body}
+        if "content" in body:
+            given["Content-Type"] = "application/json"
+        return self.http.request(method, path, headers={**given, **(headers or {})}, params=query or None, **body)
+
+    def roster(self, *reps, role="manager"):
+        answer = self.call("PUT", "/v1/reps", {"reps": list(reps)}, role=role)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["roster_version"]
+
+    def assign(self, lead_id="L-1", *, role="crm", headers=None, **attributes):
+        return self.call("POST", "/v1/assign", {"lead": {"lead_id": lead_id, **attributes}}, role=role, headers=headers)
+
+    def policy(self, text, version=None):
+        with self.ledger.reading() as conn:
+            from data.store import policies
+
+            version = policies.version(conn) if version is None else version
+        answer = self.call("PUT", "/v1/policy", {"text": text, "why": "a test", "version": version}, role="manager")
+        assert answer.status_code == 200, answer.text
+
+    def close(self):
+        self.http.close()
+        self.parts.prices.close()
+        self.ledger.close()
+
+
+@pytest.fixture
+def desk(tmp_path, small_model):
+    """The application over an empty ledger on SQLite, with the small model promoted."""
+    opened = Desk(f"sqlite:///{tmp_path}/ledger.db", small_model)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def desk_on_each(ledger_url, small_model):
+    """The same, once on each engine."""
+    opened = Desk(ledger_url, small_model)
+    yield opened
+    opened.close()
