@@ -4,7 +4,7 @@ Every method returns propensities, shape (m,), over the eligible reps: none belo
 available, together 1. Ties are shared equally; the order of the reps never matters.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -13,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.roster import Rep
+from features.columns import tokens_of
 from serving.policy.exploration import EARN, Exploration, Flags, Floats, smoothed
 from serving.policy.rulebook import RuleBook
 
 ENOUGH_RESULTS = 20.0  # closed leads after which a rep's own rate counts as much as everybody's
+POINTS_OF_A_WIN = 10.0
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class State:
     at: datetime
     grade: str | None = None
     lead_score: int | None = None
+    response_hours: Floats | None = None  # usual time to the first contact; NaN where a rep's is not known
 
 
 @dataclass(frozen=True)
@@ -86,9 +89,54 @@ def workload(situation: Situation, settings: MethodSettings) -> Floats:
 
 def performance(situation: Situation, settings: MethodSettings) -> Floats:
     """The best record of closed leads, each rep's rate drawn towards everybody's while results are few."""
-    won, closed = situation.state.won, situation.state.closed
-    overall = won.sum() / closed.sum() if closed.sum() else 0.0
-    return _best((won + ENOUGH_RESULTS * overall) / (closed + ENOUGH_RESULTS), situation.available)
+    return _best(_record(situation.state), situation.available)
+
+
+def value_tiers(situation: Situation, settings: MethodSettings) -> Floats:
+    """A leads to the best third of the available by record, B to the middle, C and D to those who still learn."""
+    available, grade = situation.available, situation.state.grade
+    ranked = np.sort(_record(situation.state)[available])
+    if grade is None or not len(ranked):
+        return _shared(available)
+    third = -(-len(ranked) // 3)
+    best = available & (_record(situation.state) >= ranked[-third])
+    learning = available & (_record(situation.state) <= ranked[third - 1]) & ~best
+    chosen = {"A": best, "B": available & ~best & ~learning}.get(grade, learning)
+    return _shared(chosen if chosen.any() else available)
+
+
+def points_queue(situation: Situation, settings: MethodSettings) -> Floats:
+    """Chances in proportion to points: 1 to begin with, 1 for each lead brought to an end and 10 more if won."""
+    points = (1.0 + situation.state.closed + POINTS_OF_A_WIN * situation.state.won) * situation.available
+    return points / points.sum() if points.sum() > 0 else _shared(situation.available)
+
+
+def tags(situation: Situation, settings: MethodSettings) -> Floats:
+    """Those with a skill that the lead names (its industry, product, tag), equally; everybody where there is none."""
+    words = _words(situation.lead)
+    skilled = np.array([not words.isdisjoint(_folded(rep.skills)) for rep in situation.reps], dtype=bool)
+    chosen = situation.available & skilled
+    return _shared(chosen if chosen.any() else situation.available)
+
+
+def ability_tags(situation: Situation, settings: MethodSettings) -> Floats:
+    """Those who share the most with the lead, counted over skills, languages and regions."""
+    words = _words(situation.lead)
+    stated = [(*rep.skills, *rep.languages, *rep.regions, rep.region or "") for rep in situation.reps]
+    return _best(np.array([len(words & _folded(each)) for each in stated], dtype=float), situation.available)
+
+
+def fastest_responder(situation: Situation, settings: MethodSettings) -> Floats:
+    """Who is usually the first to call; one whose time is not known counts as the usual among the available.
+
+    Raises ValueError where response times were not measured at all.
+    """
+    hours = situation.state.response_hours
+    if hours is None:
+        raise ValueError("Nobody measured response times: State.response_hours is needed.")
+    known = hours[situation.available & ~np.isnan(hours)]
+    usual = float(np.median(known)) if len(known) else 0.0
+    return _best(-np.where(np.isnan(hours), usual, hours), situation.available)
 
 
 def model(situation: Situation, settings: MethodSettings) -> Floats:
@@ -100,13 +148,32 @@ def model(situation: Situation, settings: MethodSettings) -> Floats:
 
 METHODS: dict[str, Method] = {
     method.__name__: method
-    for method in (model, rotation, weighted_rotation, region_first, workload, performance)
-}
+    for method in (
+        model, rotation, weighted_rotation, region_first, workload, performance, value_tiers, points_queue, tags,
+        ability_tags,
+    )
+}  # fmt: skip
 
 
 def settings_of(rules: RuleBook, exploration: Exploration, *, distinguishes: bool) -> MethodSettings:
     """The settings that `rules` give to every method."""
     return MethodSettings(exploration=exploration, weights=rules.weights, distinguishes=distinguishes)
+
+
+def _record(state: State) -> Floats:
+    """Each rep's share of won leads, drawn towards everybody's while results are few."""
+    overall = state.won.sum() / state.closed.sum() if state.closed.sum() else 0.0
+    record: Floats = (state.won + ENOUGH_RESULTS * overall) / (state.closed + ENOUGH_RESULTS)
+    return record
+
+
+def _words(lead: Mapping[str, Any]) -> set[str]:
+    """Everything that the lead says in words, each item of a list by itself."""
+    return _folded(token for value in lead.values() if not isinstance(value, float) for token in tokens_of(value) or ())
+
+
+def _folded(words: Iterable[str]) -> set[str]:
+    return {word.casefold() for word in words if word}
 
 
 def _shared(chosen: Flags) -> Floats:

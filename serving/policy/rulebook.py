@@ -14,8 +14,14 @@ MAX_CHARACTERS = 65_536
 
 Share = Annotated[float, Field(ge=0, le=0.9)]
 Minutes = Annotated[int, Field(ge=1, le=60 * 24 * 90)]
-MethodName = Literal["model", "rotation", "weighted_rotation", "region_first", "workload", "performance"]
-PlainMethodName = Literal["rotation", "weighted_rotation", "region_first", "workload", "performance"]
+PlainMethodName = Literal[
+    "rotation", "weighted_rotation", "region_first", "tags", "ability_tags", "workload", "performance",
+    "value_tiers", "points_queue",
+]  # fmt: skip
+MethodName = Literal[
+    "model", "rotation", "weighted_rotation", "region_first", "tags", "ability_tags", "workload", "performance",
+    "value_tiers", "points_queue",
+]  # fmt: skip
 
 
 class Section(BaseModel):
