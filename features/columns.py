@@ -7,16 +7,21 @@ million rows or one lead, into the float matrix that every model here reads.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from data.amounts import number_of
+
 KINDS = ("number", "flag", "category", "date", "list")
 OTHER = "(other)"
 SECONDS_A_DAY = 86_400.0
+US_A_DAY = 86_400 * 10**6
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+QUARTER_HOUR = 900  # seconds
 YES = frozenset({"yes", "true", "y", "t", "on", "是", "有"})
 NO = frozenset({"no", "false", "n", "f", "off", "否", "无"})
 Values = Sequence[Any] | np.ndarray
@@ -162,40 +167,61 @@ def level_of(value: Any) -> str | None:
 
 
 def tokens_of(value: Any) -> tuple[str, ...] | None:
-    """The items of a list value, given as a sequence or as text with `;` between; None where it is missing."""
+    """The items of a list value, given as a sequence or as text with `;` between; None where there are none.
+
+    An empty list is as good as a missing one: in a file the two look alike.
+    """
     if isinstance(value, list | tuple | set):
-        return tuple(str(item).strip() for item in value if not is_missing(item))
-    if is_missing(value):
+        items = value
+    elif is_missing(value):
         return None
-    return tuple(item.strip() for item in str(value).replace("；", ";").split(";") if item.strip())
+    else:
+        items = str(value).replace("；", ";").split(";")
+    return tuple(level for level in map(level_of, items) if level is not None) or None
 
 
 def numbers(values: Values) -> np.ndarray:
     """Values as float64; NaN where a value is missing, infinite or not a number."""
-    array = np.asarray(values)
+    array = _one_a_row(values)
     if array.dtype.kind in "fiub":
         array = array.astype(float)
         return np.where(np.isfinite(array), array, np.nan)
-    return np.array([_number(value) for value in values], dtype=float)
+    return np.array([_number(value) for value in array], dtype=float)
 
 
 def instants(values: Values) -> np.ndarray:
     """Instants as days since 1970-01-01 UTC; NaN where a value is missing or not an ISO date or time."""
-    array = np.asarray(getattr(values, "to_numpy", lambda **_: values)(), dtype=None)
+    array = _one_a_row(values)
     if array.dtype.kind == "M":
-        days = array.astype("datetime64[us]").astype(np.int64) / (SECONDS_A_DAY * 1e6)
+        days = array.astype("datetime64[us]").astype(np.int64) / US_A_DAY
         return np.where(np.isnat(array), np.nan, days)
-    return np.array([_instant(value) for value in values], dtype=float)
+    return np.array([_instant(value) for value in array], dtype=float)
+
+
+def _one_a_row(values: Values) -> np.ndarray:
+    """Values as an array of one entry a row: each stays as it is, and a list that strayed in is one value."""
+    if not isinstance(values, list | tuple):
+        return np.asarray(values)
+    return np.fromiter(values, dtype=object, count=len(values))
 
 
 def _number(value: Any) -> float:
     if is_missing(value):
         return np.nan
     try:
-        number = float(value.replace(",", "") if isinstance(value, str) else value)
-    except (TypeError, ValueError):
+        number = _read(value) if isinstance(value, str) else float(value)
+    except (TypeError, ValueError, OverflowError):
         return np.nan
     return number if np.isfinite(number) else np.nan
+
+
+def _read(text: str) -> float:
+    if "," in text or "_" in text:  # thousands; Python's own float would take 1_000 too
+        return number_of(text)
+    try:
+        return float(text)
+    except ValueError:
+        return number_of(text)
 
 
 def _flag(value: Any) -> float:
@@ -216,7 +242,9 @@ def _instant(value: Any) -> float:
         moment = datetime(moment.year, moment.month, moment.day)
     if not isinstance(moment, datetime):
         return np.nan
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() / SECONDS_A_DAY
+    # In whole microseconds, as in the branch for arrays, so that one instant is one number wherever it comes from.
+    since = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - EPOCH
+    return (since // timedelta(microseconds=1)) / US_A_DAY
 
 
 def _multi_hot(rows: Sequence[tuple[str, ...] | None], lookup: Mapping[str, float]) -> np.ndarray:
@@ -232,20 +260,21 @@ def _multi_hot(rows: Sequence[tuple[str, ...] | None], lookup: Mapping[str, floa
 def _clock(created_days: np.ndarray, time_zone: str) -> np.ndarray:
     """Local hour (with minutes as a fraction) and weekday (Monday 0) of each arrival, shape (n, 2)."""
     known = ~np.isnan(created_days)
-    hours_utc = np.floor(np.where(known, created_days, 0.0) * 24).astype(np.int64)
-    # The offset is the same for all leads of one hour, so each distinct hour is asked for once.
-    distinct, place = np.unique(hours_utc, return_inverse=True)
+    seconds = np.rint(np.where(known, created_days, 0.0) * SECONDS_A_DAY).astype(np.int64)
+    # Clocks change on a quarter hour of UTC, be it in Adelaide, so each distinct quarter is asked for once.
+    distinct, place = np.unique(seconds // QUARTER_HOUR, return_inverse=True)
     zone = ZoneInfo(time_zone)
-    offsets = np.array([_offset_days(int(hour), zone) for hour in distinct])
-    local = created_days + offsets[place]
-    hour = (local % 1.0) * 24
-    weekday = (np.floor(local) + 3) % 7  # 1970-01-01 was a Thursday
-    return np.column_stack([hour, weekday])
+    offsets = np.array([_offset_seconds(int(quarter) * QUARTER_HOUR, zone) for quarter in distinct], dtype=np.int64)
+    # In whole seconds: as fractions of a day, a local midnight might fall on the day before.
+    local = seconds + offsets[place]
+    hour = (local % 86_400) / 3_600
+    weekday = (local // 86_400 + 3) % 7  # 1970-01-01 was a Thursday
+    return np.where(known[:, None], np.column_stack([hour, weekday]), np.nan)
 
 
-def _offset_days(hour_utc: int, zone: ZoneInfo) -> float:
-    offset = datetime.fromtimestamp(hour_utc * 3600, tz=zone).utcoffset()
-    return offset.total_seconds() / SECONDS_A_DAY if offset else 0.0
+def _offset_seconds(at: int, zone: ZoneInfo) -> int:
+    offset = datetime.fromtimestamp(at, tz=zone).utcoffset()
+    return round(offset.total_seconds()) if offset else 0
 
 
 def count_levels(values: Values, *, many: bool) -> Counter[str]:
