@@ -18,6 +18,9 @@ from serving.policy.rulebook import Prices
 from serving.problems import Problem, problem_of
 
 Loads = Mapping[str, Load]
+# Leads between two solutions. Chance moves slots away from the plan: with one price for the whole batch, 100 leads
+# and 4 full reps kept .62 of the optimum's gain, with a new one every 25 leads .86.
+PRICED_EVERY = 25
 
 
 @dataclass(frozen=True)
@@ -37,24 +40,31 @@ def assign_batch(decider: Decider, items: Sequence[Ask | Refused]) -> bytes:
     at = decider.clock()
     with decider.ledger.reading() as conn:
         in_force = decider.watch.look(conn)
-        loads = dict(loads_of(conn, in_force.roster.reps, at))
+        loads = loads_of(conn, in_force.roster.reps, at)
     cases = {
         place: consider(in_force, item.lead, loads, at=at) for place, item in enumerate(items) if isinstance(item, Ask)
     }
-    prices = joint_prices(list(cases.values()), loads, decider)
-    told = []
+    told: list[bytes] = []
+    prices: dict[str, float] = {}
     for place, item in enumerate(items):
-        if isinstance(item, Refused):
-            told.append(_problem(item.lead_id, item.problem))
-            continue
-        try:
-            told.append(decider.assign(item, prepared=Case(item, cases[place], prices)).body)
-        except Exception as error:
-            problem = problem_of(error)
-            if problem is None:
-                raise
-            told.append(_problem(item.lead_id, problem))
+        if place % PRICED_EVERY == 0:
+            with decider.ledger.reading() as conn:
+                loads = loads_of(conn, in_force.roster.reps, at)
+            prices = joint_prices([case for number, case in cases.items() if number >= place], loads, decider)
+        told.append(_answered(decider, item, cases.get(place), prices))
     return b'{"decisions":[' + b",".join(told) + b"]}"
+
+
+def _answered(decider: Decider, item: Ask | Refused, case: Considered | None, prices: Mapping[str, float]) -> bytes:
+    if isinstance(item, Refused):
+        return _problem(item.lead_id, item.problem)
+    try:
+        return decider.assign(item, prepared=Case(item, case, prices) if case else None).body
+    except Exception as error:
+        problem = problem_of(error)
+        if problem is None:
+            raise
+        return _problem(item.lead_id, problem)
 
 
 def joint_prices(cases: Sequence[Considered], loads: Loads, decider: Decider) -> dict[str, float]:
