@@ -207,6 +207,4 @@ def _moment(text: str | None) -> datetime | None:
 
 def main(arguments: list[str] | None = None) -> Any:
     """Entry point of the command `leadmatch`."""
-    import pipelines.quiet  # noqa: F401 - libraries' telemetry and thread pools are settled before they load
-
     return app(arguments)

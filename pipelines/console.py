@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -53,9 +54,18 @@ def _exit(message: str, status: int) -> typer.Exit:
 def say(value: dict[str, Any], *, as_json: bool, lines: Callable[[dict[str, Any]], None]) -> None:
     """Print the one JSON object of `--json`, or let `lines` tell it to a person."""
     if as_json:
-        sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+        sys.stdout.write(json.dumps(_plain(value), ensure_ascii=False, default=str, allow_nan=False) + "\n")
     else:
         lines(value)
+
+
+def _plain(value: Any) -> Any:
+    """The value as JSON knows it: no NaN, which it has no word for, but null."""
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
