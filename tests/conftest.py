@@ -10,11 +10,17 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import psycopg
 import pytest
+from hypothesis import settings
 
+from data.dataset import dataset_from_tables
+from data.description import Description
 from data.roster import Rep
+from data.simulator import simulate
 from data.store.ledger import Ledger
+from pipelines.prepare import prepare
 
 settings.register_profile("house", deadline=None)  # a busy machine is not a failure
 settings.load_profile("house")
@@ -232,3 +238,23 @@ def desk_on_each(ledger_url, small_model):
     opened = Desk(ledger_url, small_model)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def rng():
+    """A random generator that starts anew in each test."""
+    return np.random.default_rng(20_261_122)
+
+
+@pytest.fixture(scope="session")
+def small_world():
+    """A simulated floor of nine seats, and the data set that a CRM would export of it: (world, dataset)."""
+    world = simulate(leads=3_000, reps=9, seed=5)
+    stated = Description(**world.description())
+    return world, dataset_from_tables(world.leads, world.reps, world.assignments, stated)
+
+
+@pytest.fixture(scope="session")
+def small_spells(small_world):
+    """The small world as training sees it: pipelines.prepare.Prepared."""
+    return prepare(small_world[1])

@@ -1,6 +1,7 @@
 """Connections to SQLite and PostgreSQL, set so that what was acknowledged is on the disk."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,9 @@ def prepare_file(path: Path) -> None:
             f"{path} lies on a network file system ({kind}), where SQLite's locks do not hold: "
             "set LEADMATCH_HOME to a local disk, or LEADMATCH_DATABASE_URL to a PostgreSQL."
         )
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    # A file that is there is not opened here: closing it would drop the locks that this process has on it.
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def sqlite_writer(path: Path, timeout_s: float) -> Engine:

@@ -4,11 +4,12 @@ Nothing here depends on the order of arrival: the same rows give the same state,
 table can be thrown away and made again.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 CLOSED = ("won", "lost")
+_GIVE = ("override", "owner_changed")
 NOBODY = ("unassigned", "recycled")  # the next request for the lead decides anew
 
 
@@ -73,29 +74,37 @@ class LeadState:
 def fold(spells: Sequence[Spell], happenings: Iterable[Happening]) -> LeadState:
     """The state of a lead with these `spells`, oldest first, after all of `happenings`, in any order."""
     drafts = [_Draft(spell) for spell in spells]
-    place = {spell.decision_id: number for number, spell in enumerate(spells)}
     in_order = sorted(happenings, key=lambda each: (each.at, each.id))
-    overridden = {each.decision_id for each in in_order if each.kind == "override"}
-    given = [n for n, s in enumerate(spells) if s.rep_id is not None or s.shadow or s.decision_id in overridden]
+    place_of = _places(spells, in_order)
     merged_into = None
     for happening in in_order:
         if happening.kind == "merged":
             merged_into = happening.into
         if drafts:
-            number = place.get(happening.decision_id or "")
-            drafts[_spell_at(spells, given, happening.at) if number is None else number].apply(happening)
-    return LeadState(
-        tuple(draft.finished(last=draft is drafts[-1]) for draft in drafts),
-        merged_into,
-    )
+            drafts[place_of(happening)].apply(happening)
+    return LeadState(tuple(draft.finished(last=draft is drafts[-1]) for draft in drafts), merged_into)
 
 
-def _spell_at(spells: Sequence[Spell], given: Sequence[int], at: datetime) -> int:
-    """Number of the spell that an event at `at` belongs to: the last given to somebody by then, else the first."""
-    if not given:
-        return len(spells) - 1
-    begun = [number for number in given if spells[number].decided_at <= at]
-    return begun[-1] if begun else given[0]
+def _places(spells: Sequence[Spell], happenings: Sequence[Happening]) -> Callable[[Happening], int]:
+    """Which spell a happening belongs to: the one it names; a new owner, the latest by then; other events, the
+    latest by then that gave the lead to somebody. What came before all of them belongs to the first.
+    """
+    named = {spell.decision_id: number for number, spell in enumerate(spells)}
+    given = {number for number, spell in enumerate(spells) if spell.rep_id is not None or spell.shadow}
+
+    def latest(numbers: Sequence[int], at: datetime) -> int:
+        begun = [number for number in numbers if spells[number].decided_at <= at]
+        return begun[-1] if begun else numbers[0]
+
+    def place_of(happening: Happening) -> int:
+        if happening.decision_id is not None:
+            return named[happening.decision_id]
+        anybody = happening.kind == "owner_changed" or not given
+        return latest(range(len(spells)) if anybody else sorted(given), happening.at)
+
+    if spells:
+        given |= {place_of(each) for each in happenings if each.kind in _GIVE and each.rep_id is not None}
+    return place_of
 
 
 @dataclass
