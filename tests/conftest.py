@@ -15,12 +15,8 @@ import psycopg
 import pytest
 from hypothesis import settings
 
-from data.dataset import dataset_from_tables
-from data.description import Description
 from data.roster import Rep
-from data.simulator import simulate
 from data.store.ledger import Ledger
-from pipelines.prepare import prepare
 
 settings.register_profile("house", deadline=None)  # a busy machine is not a failure
 settings.load_profile("house")
@@ -232,6 +228,14 @@ def desk(tmp_path, small_model):
     opened.close()
 
 
+@pytest.fixture(scope="session")
+def shared_desk(tmp_path_factory, small_model):
+    """One for all tests that store nothing."""
+    opened = Desk(f"sqlite:///{tmp_path_factory.mktemp('shared')}/ledger.db", small_model)
+    yield opened
+    opened.close()
+
+
 @pytest.fixture
 def desk_on_each(ledger_url, small_model):
     """The same, once on each engine."""
@@ -249,6 +253,10 @@ def rng():
 @pytest.fixture(scope="session")
 def small_world():
     """A simulated floor of nine seats, and the data set that a CRM would export of it: (world, dataset)."""
+    from data.dataset import dataset_from_tables
+    from data.description import Description
+    from data.simulator import simulate
+
     world = simulate(leads=3_000, reps=9, seed=5)
     stated = Description(**world.description())
     return world, dataset_from_tables(world.leads, world.reps, world.assignments, stated)
@@ -257,4 +265,6 @@ def small_world():
 @pytest.fixture(scope="session")
 def small_spells(small_world):
     """The small world as training sees it: pipelines.prepare.Prepared."""
+    from pipelines.prepare import prepare
+
     return prepare(small_world[1])
