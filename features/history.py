@@ -24,9 +24,10 @@ def relative_load(rep: np.ndarray, assigned_days: np.ndarray, ended_days: np.nda
     """How much fuller the rep was than the floor's usual load at that time: 0 usual, 1 twice as full, shape (n,).
 
     The usual load is the mean of `open_leads` over the assignments of the same 30 days, so that a growing
-    floor does not read as fatigue. It is used when fitting; a prediction is made at the usual load.
+    floor does not read as fatigue; where it is below one lead, the difference is counted in leads. It is used
+    when fitting; a prediction is made at the usual load.
     """
     counts = open_leads(rep, assigned_days, ended_days)
     block = np.floor((assigned_days - np.nanmin(assigned_days)) / 30.0).astype(np.intp) if len(rep) else rep
     usual = np.bincount(block, weights=counts) / np.maximum(np.bincount(block), 1)
-    return np.clip(counts / np.maximum(usual[block], 1.0) - 1.0, -1.0, LOAD_CLIP)
+    return np.clip((counts - usual[block]) / np.maximum(usual[block], 1.0), -1.0, LOAD_CLIP)

@@ -70,8 +70,8 @@ class LeadDesign:
 def choose_design(contract: ColumnContract, leads: np.ndarray, *, most_width: int = MOST_WIDTH) -> LeadDesign:
     """z(x) from the columns that have enough support, widest spread first, until `most_width` is reached.
 
-    Support of a category is the chance that two leads differ in it (Gini), of a number the share of rows
-    that have it. The arrival's hour and weekday are left to F: reps seldom differ in them.
+    Support is the chance that two leads differ in the column (Gini); for a number, among the rows that have
+    it, times their share. The arrival's hour and weekday are left to F: reps seldom differ in them.
     """
     candidates = []
     for position, feature in enumerate(contract.features):

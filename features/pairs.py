@@ -108,7 +108,8 @@ def find_pairs(contract: ColumnContract, reps: Sequence[Rep]) -> PairDesign:
             if overlap >= LEAST_OVERLAP and len(set(tokens)) > 1:
                 matches.append(Match(column.name, name))
     hired = instants([rep.hired_at for rep in reps])
-    return PairDesign(tuple(matches), tenure=bool(np.mean(~np.isnan(hired)) > 0.5) if len(hired) else False)
+    # Without dates, a row's place in the order says nothing of how long the rep had been there.
+    return PairDesign(tuple(matches), tenure=contract.dated and 2 * int(np.sum(~np.isnan(hired))) > len(reps))
 
 
 def _stated(rep: Rep, column: str) -> frozenset[str]:

@@ -65,9 +65,8 @@ def build_spells(dataset: Dataset, contract: ColumnContract) -> Spells:
     place = {rep.rep_id: i for i, rep in enumerate(reps)}
     rep = np.array([place.get(one, -1) for one in table["rep_id"]], dtype=np.intp)
     assigned = table["at_days"].to_numpy(dtype=float)
-    ended = _next_assignment(table)
+    ended = _taken_away(dataset)
     labels = _labels(dataset, assigned, ended)
-    closed = np.fmin(table["closed_days"].to_numpy(dtype=float), ended)
     assigned_by = table["assigned_by"].to_numpy(dtype=object).astype(str)
     everything = Spells(
         leads=lead_matrix(dataset.leads, contract)[_lead_rows(dataset)],
@@ -76,7 +75,7 @@ def build_spells(dataset: Dataset, contract: ColumnContract) -> Spells:
         at_days=assigned,
         by_hand=~np.isin(assigned_by, RANDOM),
         assigned_by=assigned_by,
-        load=relative_load(rep, assigned, closed),
+        load=relative_load(rep, assigned, _work_ended(dataset, assigned, ended)),
         propensity=table["propensity"].to_numpy(dtype=float),
         value=table["value"].to_numpy(dtype=float),
         closed=~np.isnan(outcomes_so_far(dataset)),
@@ -105,10 +104,30 @@ def _lead_rows(dataset: Dataset) -> np.ndarray:
     return pd.Index(dataset.leads["lead_id"]).get_indexer(dataset.assignments["lead_id"])
 
 
-def _next_assignment(table: pd.DataFrame) -> np.ndarray:
-    """When the lead was given to somebody else, in days; NaN for a lead's last spell."""
-    following = table.groupby("lead_id", sort=False)["at_days"].shift(-1)
-    return following.to_numpy(dtype=float)
+def _decided(dataset: Dataset) -> np.ndarray:
+    """Whether a spell converted or was lost, bool (n,); a qualified lead that is to be won is still worked."""
+    lost = dataset.assignments["outcome"].to_numpy(dtype=object) == "lost"
+    return np.asarray(lost | (outcomes_so_far(dataset) == 1.0))
+
+
+def _taken_away(dataset: Dataset) -> np.ndarray:
+    """When the lead was given to somebody else before it was decided, in days; NaN where it was not, (n,)."""
+    table = dataset.assignments
+    following = table.groupby("lead_id", sort=False)["at_days"].shift(-1).to_numpy(dtype=float)
+    decided_before = _decided(dataset) & (table["closed_days"].to_numpy(dtype=float) < following)
+    return np.where(decided_before, np.nan, following)
+
+
+def _work_ended(dataset: Dataset, assigned: np.ndarray, taken_away: np.ndarray) -> np.ndarray:
+    """When the spell stopped being work for its rep, in days; NaN while it goes on, (n,).
+
+    A spell that ended, nobody recorded when, is not counted as work at all: as open for ever, it would make
+    the load a count of everything that the rep was ever given.
+    """
+    closed = np.where(_decided(dataset), dataset.assignments["closed_days"].to_numpy(dtype=float), np.nan)
+    ends = np.fmin(closed, taken_away)
+    unknown = np.isnan(ends) & (_decided(dataset) | (not dataset.dated))
+    return np.where(unknown, assigned, ends)
 
 
 def _labels(dataset: Dataset, assigned: np.ndarray, ended: np.ndarray) -> Labels:
