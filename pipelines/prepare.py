@@ -10,6 +10,8 @@ from features.columns import ColumnContract
 from features.infer import Exclusion, infer_contract
 from features.leakage import find_leaks
 from features.spells import Spells, build_spells, outcomes_so_far
+from training.assess import LATER_SHARE
+from training.splits import newest
 
 NOT_ATTRIBUTES = frozenset({"lead_id", "customer_id", "created_at", "at_days"})
 LEAST_ROWS = 100
@@ -67,6 +69,11 @@ def _check_enough(dataset: Dataset, spells: Spells) -> None:
         raise InputError(
             f"assignments: {conversions:,} of {len(spells):,} mature rows converted; at least {LEAST_OF_EACH} that did "
             f"and {LEAST_OF_EACH} that did not are needed. Check `outcomes:` and `target:` in dataset.yaml."
+        )
+    if 2 * int(np.sum(~newest(spells.at_days, LATER_SHARE))) < LEAST_ROWS:
+        raise InputError(
+            "assignments: nearly all mature rows have one moment, so there is hardly a before and an after to judge a "
+            "model by. Check `assigned_at`; for rows in the order of time without dates write `order_by: file`."
         )
     if len(spells.reps) == 1:
         raise InputError(

@@ -6,12 +6,12 @@ import numpy as np
 
 
 def newest(at_days: np.ndarray, share: float) -> np.ndarray:
-    """Mask of the newest `share` of the rows; rows of one moment stay on one side, shape (n,)."""
+    """Mask of about the newest `share` of the rows, shape (n,); rows of one moment stay on one side."""
     if not 0 < share < 1:
         raise ValueError(f"share must lie between 0 and 1; got {share}.")
     cut = np.quantile(at_days, 1 - share, method="lower")
-    late = at_days > cut
-    return late if late.any() else at_days >= cut
+    sides = [side for side in (at_days > cut, at_days >= cut) if side.any()]
+    return min(sides, key=lambda side: abs(float(side.mean()) - share))
 
 
 def known_before(at_days: np.ndarray, start_days: float, window_days: float) -> np.ndarray:
@@ -21,7 +21,7 @@ def known_before(at_days: np.ndarray, start_days: float, window_days: float) -> 
     cannot afford the gap, and the label then is younger than a live retraining would have it.
     """
     earlier = at_days < start_days
-    matured = at_days + window_days <= start_days
+    matured = earlier & (at_days + window_days <= start_days)
     return matured if matured.sum() >= 0.5 * earlier.sum() else earlier
 
 
