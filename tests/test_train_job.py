@@ -1,0 +1,149 @@
+"""The main job, end to end: a history becomes a registered champion, which answers alike in batch and over HTTP."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from data.settings import Settings
+from data.store import promotions
+from data.store.ledger import Ledger
+from pipelines import cli
+from pipelines.from_ledger import with_ledger
+from pipelines.train import learn, train
+from training.registry import Registry
+
+CONTRACT = {"model_version", "run_id", "promoted", "grounds", "metrics", "rows", "columns", "potential"}
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory):
+    """A home with a champion trained on a simulated floor: (settings, data folder, what `train --json` said)."""
+    folder = tmp_path_factory.mktemp("installation")
+    made = CliRunner().invoke(cli.app, ["simulate", "--out", str(folder / "floor"), "--leads", "5000", "--reps", "8"])
+    assert made.exit_code == 0, made.output
+    settings = Settings(home=folder / "home")
+    return settings, folder / "floor", train(folder / "floor", settings=settings)
+
+
+def test_training_reports_what_the_contract_names(installation):
+    said = installation[2]
+    assert set(said) >= CONTRACT
+    assert set(said["metrics"]) == {"log_loss", "auc", "brier", "ece"}
+    assert all(set(metric) == {"value", "standard_error"} for metric in said["metrics"].values())
+    assert set(said["rows"]) == {"used", "immature", "rejected"}
+    assert said["rows"]["used"] + said["rows"]["immature"] == 5_000
+    assert {"name", "email", "phone", "company"} <= {one["column"] for one in said["columns"]["excluded"]}
+    assert set(said["potential"]["gain"]) == {"value", "low", "high"}
+    json.dumps(said)
+
+
+def test_the_first_model_becomes_champion_in_ledger_and_registry(installation):
+    settings, _, said = installation
+    ledger = Ledger.open(settings.ledger_url)
+    with ledger.reading() as conn:
+        champion = promotions.champion(conn)
+    ledger.close()
+    assert champion.version == said["model_version"]
+    registered = {one.version: one for one in Registry(settings.home).versions()}
+    assert registered[champion.version].digest == champion.digest
+    assert "champion" in registered[champion.version].aliases
+
+
+def test_the_same_history_again_gives_the_same_bundle_and_no_new_champion(installation):
+    settings, data, said = installation
+    again = train(data, settings=settings)
+    assert not again["promoted"]
+    assert "newer than the champion" in again["grounds"][0]
+    digests = {one.version: one.digest for one in Registry(settings.home).versions()}
+    assert digests[again["model_version"]] == digests[said["model_version"]]
+
+
+def test_match_writes_one_row_a_lead_in_the_order_of_the_input(installation, tmp_path, monkeypatch):
+    settings, data, _ = installation
+    monkeypatch.setenv("LEADMATCH_HOME", str(settings.home))
+    leads = pd.read_csv(data / "leads.csv").sample(40, random_state=1)
+    leads.to_csv(tmp_path / "new.csv", index=False)
+    arguments = ["match", "--data", data, "--leads", tmp_path / "new.csv", "--out", tmp_path / "out.csv", "--json"]
+    said = CliRunner().invoke(cli.app, [str(one) for one in arguments])
+    assert said.exit_code == 0, said.output
+    matched = pd.read_csv(tmp_path / "out.csv")
+    assert matched["lead_id"].tolist() == leads["lead_id"].tolist()
+    assert list(matched) == [
+        "lead_id", "rep_id", "probability", "baseline_probability", "uplift", "uplift_low", "uplift_high",
+        "lead_score", "grade", "arm", "propensity", "reason_1", "reason_2", "reason_3", "unassigned_reason",
+    ]  # fmt: skip
+    served = matched[matched["rep_id"].notna()]
+    assert len(served) == json.loads(said.stdout.splitlines()[-1])["assigned"]
+    assert np.allclose(served["probability"] - served["baseline_probability"], served["uplift"], atol=1e-12)
+
+
+def test_a_batch_never_exceeds_the_slots_of_a_rep(installation, tmp_path, monkeypatch):
+    settings, data, _ = installation
+    monkeypatch.setenv("LEADMATCH_HOME", str(settings.home))
+    arguments = ["match", "--data", data, "--leads", data / "leads.csv", "--out", tmp_path / "all.parquet"]
+    for explore in ("on", "off"):
+        said = CliRunner().invoke(cli.app, [str(one) for one in [*arguments, "--explore", explore]])
+        assert said.exit_code == 0, said.output
+        matched = pd.read_parquet(tmp_path / "all.parquet")
+        reps = pd.read_csv(data / "reps.csv").set_index("rep_id")
+        slots = reps[["capacity", "daily_limit"]].min(axis=1)
+        given = matched["rep_id"].value_counts()
+        assert (given <= slots[given.index]).all()
+        assert matched["unassigned_reason"].notna().sum() == matched["rep_id"].isna().sum() > 0
+
+
+def test_a_ledger_without_decisions_adds_nothing(installation):
+    from data.dataset import load_dataset
+
+    settings, data, _ = installation
+    dataset = load_dataset(data)
+    ledger = Ledger.open(settings.ledger_url)
+    assert with_ledger(dataset, ledger) is dataset
+    ledger.close()
+
+
+def test_learning_needs_no_registry_and_no_ledger(installation):
+    from data.dataset import load_dataset
+
+    trained = learn(load_dataset(installation[1]), seed=0)
+    assert trained.model.facts["rows"]["used"] == len(trained.prepared.spells)
+    assert trained.model.verdict == trained.potential.verdict
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        (["check", "--data", "nowhere"], 2, "nowhere"),
+        (["train", "--data", "nowhere"], 2, "nowhere"),
+        (["import", "nowhere.csv", "--mapping", "salesforce", "--out", "x"], 2, "nowhere.csv"),
+        (["import", "nowhere.csv", "--mapping", "sallesforce", "--out", "x"], 2, "salesforce"),
+        (["match", "--data", "nowhere", "--leads", "x.csv", "--out", "y.csv"], 2, "train"),
+        (["export", "--out", "x"], 2, "no assignment"),
+        (["export", "--out", "x", "--since", "yesterday"], 2, "--since"),
+        (["keys", "create", "--role", "boss"], 2, "boss"),
+        (["keys", "create", "--role", "rep"], 2, "rep"),
+        (["keys", "revoke", "nobody"], 2, "nobody"),
+        (["model", "show"], 2, "no champion"),
+        (["model", "promote", "9"], 2, "9"),
+        (["model", "rollback"], 2, "no champion before"),
+        (["policy", "check", "nowhere.yaml"], 2, "nowhere.yaml"),
+        (["simulate", "--out", "x", "--leads", "0"], 2, "leads"),
+    ],
+)
+def test_wrong_input_is_one_line_and_status_two(arguments, status, says, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LEADMATCH_HOME", str(tmp_path / "home"))
+    said = CliRunner().invoke(cli.app, arguments)
+    lines = [line for line in said.stderr.splitlines() if line.startswith("leadmatch: ")]
+    assert said.exit_code == status
+    assert len(lines) == 1
+    assert says in lines[0]
+    assert "Traceback" not in said.output
+
+
+def test_every_command_shows_an_example():
+    for name in ("simulate", "import", "check", "train", "match", "export", "serve", "doctor"):
+        assert f"leadmatch {name}" in CliRunner().invoke(cli.app, [name, "--help"]).stdout.replace("\n", " ")
