@@ -63,14 +63,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=5)
     seeds = range(parser.parse_args(arguments).seeds)
     print("\n## Share of the possible gain, reps' slots 90 % full\n")
-    print("| leads / seats | floor | leadmatch | least seed | " + " | ".join(PEERS) + " | slope | intervals cover | fit, CPU s |")
-    print("| --- " * (len(PEERS) + 7) + "|")
+    names = ["leads / seats", "floor", "leadmatch", "least seed", *PEERS, "slope", "intervals cover", "fit, CPU s"]
+    print("| " + " | ".join(names) + " |\n" + "| --- " * len(names) + "|")
     for (leads, reps), least in CELLS.items():
         made = measure(leads, reps, seeds)
         share = {name: made[name][:, 0] for name in ("leadmatch", *PEERS)}
         cells = [f"{leads:,} / {reps}", f"{least:.2f}", _figure(share["leadmatch"]), f"{share['leadmatch'].min():.2f}"]
         cells += [_figure(share[name]) for name in PEERS]
-        cells += [_figure(made["leadmatch"][:, 2]), _figure(made["coverage"][:, 0]), f"{made['fit seconds'].mean():.1f}"]
+        cells += [_figure(made["leadmatch"][:, 2]), _figure(made["coverage"][:, 0])]
+        cells.append(f"{made['fit seconds'].mean():.1f}")
         print("| " + " | ".join(cells) + " |", flush=True)
 
 
