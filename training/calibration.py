@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit
+
+from training.logistic import fit_ridge_logistic
 
 LEAST_CONVERSIONS = 30
 SLOPE_PRECISION = 100.0  # prior sd .1 around 1: a small window moves the level, hardly the slope
@@ -30,15 +31,7 @@ def recalibrate(converted: np.ndarray, log_odds: np.ndarray) -> Calibration:
     """
     if min(converted.sum(), len(converted) - converted.sum()) < LEAST_CONVERSIONS:
         return Calibration()
-    parameters = np.array([0.0, 1.0])
     design = np.column_stack([np.ones(len(log_odds)), log_odds])
-    prior = np.array([0.0, SLOPE_PRECISION])
-    for _ in range(25):
-        p = expit(design @ parameters)
-        gradient = design.T @ (converted - p) - prior * (parameters - [0.0, 1.0])
-        hessian = (design.T * (p * (1 - p))) @ design + np.diag(prior)
-        step = np.linalg.solve(hessian, gradient)
-        parameters = parameters + step
-        if np.max(np.abs(step)) < 1e-10:
-            break
-    return Calibration(float(parameters[0]), float(parameters[1]), len(converted))
+    # The log-odds as offset: what is fitted, and drawn towards 0, is how far the slope lies from 1.
+    (intercept, more), _ = fit_ridge_logistic(design, converted, log_odds, np.array([0.0, SLOPE_PRECISION]))
+    return Calibration(float(intercept), float(1.0 + more), len(converted))

@@ -3,7 +3,8 @@
 import numpy as np
 from scipy.special import expit
 
-STEPS = 25
+STEPS = 50
+HALVINGS = 30
 TOLERANCE = 1e-8
 
 
@@ -16,13 +17,25 @@ def fit_ridge_logistic(
     Newton's method; the covariance is the inverse Hessian at the mode (Laplace).
     Source: MacKay (1992), Bayesian interpolation, doi:10.1162/neco.1992.4.3.415.
     """
-    coefficients = np.zeros(design.shape[1])
+
+    def loss(log_odds: np.ndarray, at: np.ndarray) -> float:
+        return float(np.sum(np.logaddexp(0.0, log_odds) - converted * log_odds) + 0.5 * precision @ at**2)
+
+    coefficients, log_odds = np.zeros(design.shape[1]), np.asarray(offset, dtype=float)
+    current = loss(log_odds, coefficients)
     for _ in range(STEPS):
-        p = expit(offset + design @ coefficients)
+        p = expit(log_odds)
         gradient = design.T @ (converted - p) - precision * coefficients
         hessian = (design.T * (p * (1 - p))) @ design + np.diag(precision)
         step = np.linalg.solve(hessian, gradient)
-        coefficients = coefficients + np.clip(step, -5.0, 5.0)
+        # Where most p are near 0 or 1 a whole step overshoots, and the next one back, for ever.
+        for _ in range(HALVINGS):
+            log_odds = offset + design @ (coefficients + step)
+            reached = loss(log_odds, coefficients + step)
+            if reached <= current:
+                break
+            step = step / 2
+        coefficients, current = coefficients + step, reached
         if np.max(np.abs(step), initial=0.0) < TOLERANCE:
             break
     return coefficients, np.linalg.inv(hessian)
