@@ -1,7 +1,7 @@
 """F(x): the lead alone, in log-odds. LightGBM or logistic regression, chosen by time-ordered cross-validation."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import lightgbm as lgb
@@ -90,6 +90,7 @@ class Logistic:
     means: np.ndarray  # (n_numbers,)
     scales: np.ndarray  # (n_numbers,)
     coefficients: np.ndarray  # (k,), the intercept first
+    hand_effect: float  # of rows where a person chose the rep; left out at prediction
     kind: str = "logistic"
 
     def log_odds(self, leads: np.ndarray) -> np.ndarray:
@@ -143,7 +144,7 @@ def choose_recipe(
                       watch=(leads[test], converted[test]))
         rounds.append(grown.booster.best_iteration or 1)
         losses["trees"].append(log_loss(converted[test], grown.log_odds(leads[test])))
-        linear = fit_logistic(contract, leads[train], converted[train], nobody[train])
+        linear = fit_logistic(contract, leads[train], nobody[train], converted[train], nobody[train])
         losses["logistic"].append(log_loss(converted[test], linear.log_odds(leads[test])))
     if not rounds:
         return Recipe("logistic", 0, dict(trees), seed), {}
@@ -165,7 +166,7 @@ def fit_lead_model(
     leads : (n, n_features); by_hand : 0/1 (n,), a person chose the rep; converted : 0/1 (n,); offset : (n,).
     """
     if recipe.kind == "logistic":
-        return fit_logistic(contract, leads, converted, offset)
+        return fit_logistic(contract, leads, by_hand, converted, offset)
     return _grow(contract, leads, by_hand, converted, offset, recipe.parameters, recipe.seed, rounds=recipe.rounds)
 
 
@@ -175,9 +176,9 @@ def log_loss(converted: np.ndarray, log_odds: np.ndarray) -> float:
 
 
 def fit_logistic(
-    contract: ColumnContract, leads: np.ndarray, converted: np.ndarray, offset: np.ndarray
+    contract: ColumnContract, leads: np.ndarray, by_hand: np.ndarray, converted: np.ndarray, offset: np.ndarray
 ) -> Logistic:
-    """Ridge logistic regression with an offset; an intercept without penalty."""
+    """Ridge logistic regression with an offset; an intercept without penalty, and a mark of rows picked by hand."""
     plain = [i for i in range(leads.shape[1]) if i not in contract.categorical]
     values = leads[:, plain]
     known = ~np.isnan(values)
@@ -185,12 +186,12 @@ def fit_logistic(
     means = np.where(known, values, 0.0).sum(axis=0) / counts
     spread = np.sqrt(np.where(known, (values - means) ** 2, 0.0).sum(axis=0) / counts)
     levels = tuple(len(contract.features[i].levels) for i in contract.categorical)
-    empty = Logistic(contract.categorical, levels, means, np.where(spread > 0, spread, 1.0), np.empty(0))
-    design = empty.design(leads)
+    empty = Logistic(contract.categorical, levels, means, np.where(spread > 0, spread, 1.0), np.empty(0), 0.0)
+    design = np.column_stack([empty.design(leads), by_hand])
     precision = np.full(design.shape[1], RIDGE)
     precision[0] = 1e-6
     coefficients, _ = fit_ridge_logistic(design, converted, offset, precision)
-    return Logistic(empty.categorical, empty.levels, empty.means, empty.scales, coefficients)
+    return replace(empty, coefficients=coefficients[:-1], hand_effect=float(coefficients[-1]))
 
 
 def _grow(
@@ -250,9 +251,9 @@ def out_of_fold(
 
 def with_by_hand(model: LeadModel, leads: np.ndarray, by_hand: np.ndarray) -> np.ndarray:
     """F(x) as the row stood, its `by hand` mark included, in log-odds, shape (n,)."""
-    if not isinstance(model, Trees):
-        return model.log_odds(leads)
-    design = np.column_stack([leads, by_hand])
-    return model.base + np.asarray(model.booster.predict(design, raw_score=True, num_threads=1))
-
-
+    if isinstance(model, Logistic):
+        return model.log_odds(leads) + by_hand * model.hand_effect
+    if isinstance(model, Trees):
+        design = np.column_stack([leads, by_hand])
+        return model.base + np.asarray(model.booster.predict(design, raw_score=True, num_threads=1))
+    raise TypeError(f"A lead model of type {type(model).__name__} has no mark of hand-picking.")
