@@ -61,6 +61,7 @@ def layers(app: FastAPI, settings: Settings) -> list[tuple[type, dict[str, Any]]
         batch_body_bytes=settings.max_batch_body_bytes,
         batch_paths=BATCH_PATHS,
         deadline_s=settings.request_deadline_ms / 1000,
+        object_paths=frozenset({"/score"}),
     )
     return [
         (Guard, {}),

@@ -13,7 +13,7 @@ from anyio import to_thread
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving import metrics
-from serving.problems import MEDIA_TYPE, Problem, problem_of, retry_later
+from serving.problems import MEDIA_TYPE, FieldError, Problem, problem_of, retry_later
 from serving.strict_json import MalformedJsonError, read_json
 
 log = logging.getLogger(__name__)
@@ -30,6 +30,7 @@ class Limits:
     batch_body_bytes: int
     batch_paths: Collection[str]
     deadline_s: float
+    object_paths: Collection[str] = ()  # where another framework reads the body, and would log what is no object
     read_s: float = 5.0  # a slow body gets no longer than this
     most_in_flight: int = 64
     always_answered: Collection[str] = ("/livez", "/readyz", "/healthz", "/metrics")
@@ -94,7 +95,9 @@ class Bodies:
             _check_media_type(headers)
             # Before a slot is taken: clients that send slowly must not keep the others out.
             body = await self._body(scope["path"], headers, receive)
-            await _check_json(body)
+            value = await _read(body)
+            if scope["path"] in self._limits.object_paths and not isinstance(value, dict):
+                raise Problem(422, "The body must be an object.", [FieldError("body", "must be an object")])
             receive = _replayed(body, receive)
         if self._in_flight >= self._limits.most_in_flight:
             raise retry_later(503, "Too many requests are under way; try again.")
@@ -156,12 +159,9 @@ def _check_media_type(headers: dict[bytes, bytes]) -> None:
         raise Problem(415, "Send the body without a content encoding.")
 
 
-async def _check_json(body: bytes) -> None:
+async def _read(body: bytes) -> Any:
     try:
-        if len(body) > LARGE_BYTES:
-            await to_thread.run_sync(read_json, body)
-        else:
-            read_json(body)
+        return await to_thread.run_sync(read_json, body) if len(body) > LARGE_BYTES else read_json(body)
     except MalformedJsonError as error:
         raise Problem(400, f"The body is not JSON that everybody reads alike: {error}.") from None
 

@@ -13,6 +13,8 @@ from serving.bundle_store import FALLBACK, Loaded
 from serving.policy.rulebook import RuleBook, default_rule_book, parse_rule_book
 from serving.scorer import Scorer
 
+BY_RECORD = frozenset({"performance", "value_tiers", "points_queue"})
+
 
 class Bundles(Protocol):
     """Where the model in force is to be had."""
@@ -74,7 +76,7 @@ class Watch:
     def renew(self, conn: Connection) -> None:
         """Read the records of closed leads again, where a method of the rule book goes by them."""
         rules = self.look(conn).rules
-        if "performance" in (rules.method, rules.control, rules.fallback):
+        if not BY_RECORD.isdisjoint((rules.method, rules.control, rules.fallback)):
             self.records = records.closed_leads(conn)
 
     def _read(self, conn: Connection, loaded: Loaded | None, problem: str | None) -> InForce:

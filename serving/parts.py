@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from data.errors import BusyError
+from data.errors import BusyError, InputError
 from data.settings import Settings
 from data.store import keys, promotions
 from data.store.keys import Key
@@ -84,7 +84,7 @@ class Upkeep:
             try:
                 self._once()
             except Exception as error:  # whatever it is, the next round tries again
-                log.error("upkeep failed and will be tried again", exc_info=error, extra={"problem": _told(error)})
+                log.error("upkeep failed and will be tried again: %s", _told(error), exc_info=error)
             self._stopped.wait(self._settings.bundle_poll_seconds)
 
     def _once(self) -> None:
@@ -110,5 +110,5 @@ class Upkeep:
 
 
 def _told(error: Exception) -> str:
-    """What may be logged of an error: the ledger's own messages hold no customer data."""
-    return str(error) if isinstance(error, BusyError) else type(error).__name__
+    """What may be logged of an error: the house's own messages hold no customer data."""
+    return str(error) if isinstance(error, BusyError | InputError) else type(error).__name__

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from data.roster import Rep
 from features.columns import tokens_of
 from serving.policy.exploration import EARN, Exploration, Flags, Floats, smoothed
-from serving.policy.rulebook import RuleBook
 
 ENOUGH_RESULTS = 20.0  # closed leads after which a rep's own rate counts as much as everybody's
 POINTS_OF_A_WIN = 10.0
@@ -71,9 +70,13 @@ def weighted_rotation(situation: Situation, settings: MethodSettings) -> Floats:
 
 
 def region_first(situation: Situation, settings: MethodSettings) -> Floats:
-    """Those whose own region is the lead's, equally; everybody available where there is none."""
+    """Those whose own region is the lead's, equally; everybody available where there is none.
+
+    A rep's own region is the one stated as such; `regions`, which says what else a rep may get, counts where none is.
+    """
     region = situation.lead.get("region")
-    at_home = np.array([region is not None and region in (rep.region, *rep.regions) for rep in situation.reps])
+    homes = [(rep.region,) if rep.region else rep.regions for rep in situation.reps]
+    at_home = np.array([region is not None and region in home for home in homes])
     chosen = situation.available & at_home.astype(bool)
     return _shared(chosen if chosen.any() else situation.available)
 
@@ -153,11 +156,6 @@ METHODS: dict[str, Method] = {
         ability_tags,
     )
 }  # fmt: skip
-
-
-def settings_of(rules: RuleBook, exploration: Exploration, *, distinguishes: bool) -> MethodSettings:
-    """The settings that `rules` give to every method."""
-    return MethodSettings(exploration=exploration, weights=rules.weights, distinguishes=distinguishes)
 
 
 def _record(state: State) -> Floats:

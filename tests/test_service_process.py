@@ -1,0 +1,249 @@
+"""The real service: BentoML's master and worker as processes, over HTTP, to their end."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+
+from data.errors import InputError
+from data.store import keys, promotions
+from data.store.ledger import Ledger
+from pipelines.serve import start
+from serving import bundle, signing
+from serving.bundle_store import BundleStore
+from training import model_files
+
+ROOT = Path(__file__).parent.parent
+NOW = datetime.now(UTC)
+LEAD = {"industry": "retail", "company_size": 40}
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def promote(home, model, folder, version="1", previous=None):
+    """The model as champion of the installation in `home`."""
+    model_files.save(model, folder)
+    digest = bundle.seal(folder, signing.signing_key(home)).digest
+    BundleStore(home).install(folder)
+    ledger = Ledger.open(f"sqlite:///{home}/ledger.db")
+    with ledger.writing() as tx:
+        promotions.promote(
+            tx, version=version, digest=digest, expected_previous=previous, actor="test", grounds={}, at=NOW
+        )
+    ledger.close()
+
+
+class Installation:
+    def __init__(self, home, model, folder):
+        self.home, self.log = home, home / "service.log"
+        home.mkdir()
+        promote(home, model, folder)
+        ledger = Ledger.open(f"sqlite:///{home}/ledger.db")
+        with ledger.writing() as tx:
+            self.keys = {role: keys.create(tx, role=role, label=role, at=NOW).key for role in ("crm", "admin")}
+        ledger.close()
+        self.running = start(port=free_port(), workers=1, home=home, log=self.log)
+
+    def call(self, method, path, role="crm", **given):
+        headers = {"Authorization": f"Bearer {self.keys[role]}", **given.pop("headers", {})}
+        return httpx.request(method, self.running.url + path, headers=headers, timeout=10, **given)
+
+    def workers(self):
+        listed = Path(f"/proc/{self.running.process.pid}/task/{self.running.process.pid}/children").read_text()
+        return [int(pid) for pid in listed.split()]
+
+
+@pytest.fixture(scope="module")
+def installed(small_model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("installed")
+    made = Installation(folder / "home", small_model, folder / "model")
+    yield made
+    made.running.stop()
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def ends(pids, within_s=10.0):
+    """Whether all the processes end in time."""
+    deadline = time.monotonic() + within_s
+    while any(alive(pid) for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return not any(alive(pid) for pid in pids)
+
+
+def test_a_lead_goes_all_the_way_over_http(installed):
+    roster = {"reps": [{"rep_id": f"R-{n}", "capacity": 5} for n in range(4)]}
+    assert installed.call("PUT", "/v1/reps", "admin", json=roster).status_code == 200
+    body = {"lead": {"lead_id": "L-1", **LEAD}}
+    scored = installed.call("POST", "/v1/score", json=body).json()
+    assert len(scored["reps"]) == 4
+    assigned = installed.call("POST", "/v1/assign", json=body, headers={"Idempotency-Key": "k"})
+    told = assigned.json()
+    assert (assigned.status_code, told["model_version"], told["degraded"]) == (200, "1", None)
+    again = installed.call("POST", "/v1/assign", json=body, headers={"Idempotency-Key": "k"})
+    assert (again.content, again.headers["idempotent-replayed"]) == (assigned.content, "true")
+    won = {"event_id": "E-1", "lead_id": "L-1", "event": "won", "occurred_at": NOW.isoformat(), "value": 10}
+    assert installed.call("POST", "/v1/outcomes", json=won).json()["results"][0]["result"] == "accepted"
+    looked_up = installed.call("GET", f"/v1/decisions/{told['decision_id']}").json()
+    assert looked_up["state"]["status"] == "won"
+    assert installed.call("GET", "/v1/model").json()["source"] == "promoted"
+
+
+def test_what_the_framework_answers_stands_behind_the_same_gate(installed):
+    url = installed.running.url
+    for path in ("/livez", "/readyz", "/healthz", "/metrics", "/openapi.json", "/docs", "/schema.json"):
+        assert httpx.get(url + path).status_code == 200, path
+    assert httpx.get(url + "/static_content/swagger-ui.css").status_code == 200
+    for path in ("/", "/docs.json", "/v1/reps", "/score", "/nothing", "/static_content/../../etc/passwd"):
+        answer = httpx.get(url + path)
+        assert (answer.status_code, answer.headers["content-type"]) == (401, "application/problem+json"), path
+    assert httpx.post(url + "/score", json={"lead": {}}).status_code == 401
+    assert installed.call("GET", "/").status_code == 404
+    text = httpx.get(url + "/metrics").text
+    assert 'route="/livez"' in text
+
+
+def test_bentomls_own_client_scores_a_lead(installed):
+    code = (
+        "import sys, bentoml\n"
+        "with bentoml.SyncHTTPClient(sys.argv[1], token=sys.argv[2]) as client:\n"
+        "    print(client.score(lead={'lead_id': 'L-9', 'industry': 'retail'})['lead_id'])\n"
+    )
+    arguments = [sys.executable, "-c", code, installed.running.url, installed.keys["crm"]]
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=60, cwd=ROOT)
+    assert done.stdout.strip() == "L-9", done.stderr
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"lead": "canary"}, {"lead": {"lead_id": 7, "email": "canary"}}, {"lead": {"a": {"canary": 1}}}]
+)
+def test_bentomls_way_in_refuses_like_ours_and_logs_no_values(installed, body):
+    answer = installed.call("POST", "/score", json=body)
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"].startswith("lead")
+    assert "canary" not in installed.log.read_text()
+
+
+def test_bad_bodies_are_refused_before_the_framework_sees_them(installed):
+    for path in ("/v1/assign", "/score"):
+        form = {"Content-Type": "application/vnd.bentoml+pickle"}
+        assert installed.call("POST", path, content=b"\x80\x04N.", headers=form).status_code == 415
+        json_type = {"Content-Type": "application/json"}
+        assert installed.call("POST", path, content=b'{"lead": canary}', headers=json_type).status_code == 400
+        assert installed.call("POST", path, content=b"[1]", headers=json_type).status_code == 422
+    large = iter([b'{"lead": "', *[b"x" * 60_000] * 5, b'"}'])
+    assert installed.call("POST", "/v1/assign", content=large, headers=json_type).status_code == 413
+    assert "canary" not in installed.log.read_text()
+
+
+def test_the_log_is_json_lines_without_ids_or_personal_data(installed):
+    body = {"lead": {"lead_id": "L-log-canary", "email": "canary@example.com", **LEAD}}
+    assert installed.call("POST", "/v1/assign", json=body).status_code == 200
+    text = installed.log.read_text()
+    after_start = [line for line in text.splitlines() if '"message": "request"' in line]
+    assert after_start
+    for line in after_start:
+        json.loads(line)
+    assert "canary" not in text
+    assert installed.keys["crm"] not in text
+
+
+def test_a_newly_promoted_model_comes_into_force_without_a_restart(installed, small_model, tmp_path):
+    from dataclasses import replace
+
+    promote(installed.home, replace(small_model, facts={"rows": 2}), tmp_path / "next", "2", previous="1")
+    deadline = time.monotonic() + 30
+    while installed.call("GET", "/v1/model").json()["model_version"] != "2" and time.monotonic() < deadline:
+        time.sleep(0.05)
+    body = {"lead": {"lead_id": "L-next", **LEAD}}
+    assert installed.call("POST", "/v1/assign", json=body).json()["model_version"] == "2"
+
+
+def test_a_port_in_use_is_said_at_once(installed):
+    port = int(installed.running.url.rsplit(":", 1)[1])
+    with pytest.raises(InputError, match="choose another --port"):
+        start(port=port, home=installed.home)
+
+
+def test_a_worker_knows_neither_mlflow_nor_shap():
+    code = (
+        "import sys, serving.service, serving.parts\n"
+        "print(sorted({'mlflow', 'shap', 'matplotlib', 'optuna', 'dask'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=ROOT)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_a_killed_worker_is_replaced_and_a_killed_master_leaves_nobody(installed):
+    (worker,) = installed.workers()
+    os.kill(worker, signal.SIGKILL)
+    assert ends([worker])
+    deadline = time.monotonic() + 60
+    answered = 0
+    while answered != 200 and time.monotonic() < deadline:
+        try:
+            answered = installed.call("GET", "/v1/reps").status_code
+        except httpx.HTTPError:
+            time.sleep(0.05)
+    assert answered == 200
+    workers = installed.workers()
+    assert workers
+    assert worker not in workers
+    os.kill(installed.running.process.pid, signal.SIGKILL)
+    assert ends(workers)
+    with pytest.raises(httpx.HTTPError):
+        httpx.get(installed.running.url + "/livez")
+
+
+def test_the_service_ends_with_its_launcher(installed, tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from pipelines.serve import start\n"
+        "running = start(port=int(sys.argv[1]), home=Path(sys.argv[2]), log=Path(sys.argv[3]))\n"
+        "print(running.process.pid, flush=True)\n"
+        "import os, signal; os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    port = free_port()
+    arguments = [sys.executable, "-c", code, str(port), str(installed.home), str(tmp_path / "log")]
+    launched = subprocess.run(arguments, capture_output=True, text=True, timeout=120, cwd=ROOT)
+    master = int(launched.stdout)
+    assert ends([master], within_s=20)
+    with pytest.raises(httpx.HTTPError):
+        httpx.get(f"http://127.0.0.1:{port}/livez")
+
+
+def test_a_start_without_a_usable_ledger_stays_unready_says_why_and_tries_again(tmp_path, caplog):
+    from data.settings import Settings
+    from serving.parts import Upkeep
+
+    (tmp_path / "ledger.db").write_bytes(b"this is no database" * 1_000)
+    ready = []
+    upkeep = Upkeep(Settings(home=tmp_path, bundle_poll_seconds=0.01), ready.append)
+    upkeep.start()
+    deadline = time.monotonic() + 30
+    while caplog.text.count("is damaged") < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert caplog.text.count("is damaged") >= 2
+    assert not ready
+    for file in tmp_path.glob("ledger.db*"):
+        file.unlink()
+    while not ready and time.monotonic() < deadline:
+        time.sleep(0.01)
+    upkeep.stop()
+    assert len(ready) == 1
