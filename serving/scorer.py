@@ -118,7 +118,7 @@ class LeadScores:
         return grade_of(self.baseline(eligible), self.scorer.model.grade_cuts)
 
     def lead_reasons(self, eligible: np.ndarray, k: int = 5) -> list[Contribution]:
-        """The lead's own waterfall: from the average lead's rotation probability to this one's."""
+        """The lead's own waterfall, from the average lead's rotation probability to this one's: k parts and `other`."""
         model = self.scorer.model
         parts = model.lead_model.contributions(self.row)[0]
         rep_level = float(np.mean(self.log_odds[eligible])) - float(model.calibration.apply(np.array(self._f)))
@@ -126,16 +126,10 @@ class LeadScores:
         here = float(model.calibration.apply(np.array(self._f))) + rep_level
         gap = here - base
         scale = float((expit(here) - expit(base)) / gap) if abs(gap) > 1e-9 else float(expit(here) * expit(-here))
-        start = float(model.score_grid.mean())
-        terms, shares = lead_shares(
-            model.contract,
-            parts[:-1] * model.calibration.slope,
-            start=start,
-            end=self.baseline(eligible),
-            scale=scale,
-        )
-        values = [None if term.feature == "other" else self.lead.get(term.feature) for term in terms]
-        return largest(terms, values, shares, k)
+        terms, shares = lead_shares(model.contract, parts[:-1] * model.calibration.slope, scale=scale)
+        values = [self.lead.get(term.feature) for term in terms]
+        whole = self.baseline(eligible) - float(model.score_grid.mean())
+        return largest(terms, values, shares, k, unnamed=whole - float(shares.sum()))
 
     @cached_property
     def _term_values(self) -> np.ndarray:

@@ -87,31 +87,28 @@ def shares_of_uplift(
 
 
 def largest(
-    names: tuple[Term, ...], values: list[Any], shares: np.ndarray, k: int
+    names: tuple[Term, ...], values: list[Any], shares: np.ndarray, k: int, *, unnamed: float = 0.0
 ) -> list[Contribution]:
-    """The k largest contributions by size, largest first, and one `other` that holds the rest."""
+    """The k largest contributions by size, largest first, and one `other`: the rest, and what has no name."""
     order = np.argsort(-np.abs(shares), kind="stable")
     top = [i for i in order[:k] if shares[i] != 0.0]
     made = [Contribution(names[i].feature, values[i], float(shares[i]), names[i].kind) for i in top]
-    rest = float(np.sum(shares) - np.sum(shares[top])) if len(top) < len(shares) else 0.0
-    return [*made, Contribution("other", None, rest, "other")]
+    return [*made, Contribution("other", None, unnamed + float(np.delete(shares, top).sum()), "other")]
 
 
 def lead_shares(
-    contract: ColumnContract, contributions: np.ndarray, *, start: float, end: float, scale: float
+    contract: ColumnContract, contributions: np.ndarray, *, scale: float
 ) -> tuple[tuple[Term, ...], np.ndarray]:
-    """A lead's own waterfall: each column's share of `end` - `start`, in probability; what is left is a term `other`.
+    """A lead's own waterfall: each column's share, in probability.
 
-    contributions : (n_features,) TreeSHAP or linear parts of F in log-odds; start, end : rotation probability
-    of the average lead and of this one; scale : secant that carries log-odds to probability.
+    contributions : (n_features,) TreeSHAP or linear parts of F in log-odds; scale : secant that carries log-odds
+    to probability.
     """
     columns: dict[str, float] = {}
     for feature, part in zip(contract.features, contributions, strict=True):
         columns[feature.column] = columns.get(feature.column, 0.0) + float(part) * scale
     terms = tuple(Term(name, "lead") for name in columns)
-    shares = np.array(list(columns.values()))
-    remainder = end - start - shares.sum()
-    return (*terms, Term("other", "lead")), np.append(shares, remainder)
+    return terms, np.array(list(columns.values()))
 
 
 def shap_values(booster: Any, design: np.ndarray) -> np.ndarray:

@@ -45,10 +45,9 @@ def uplift_interval(
     share = eligible / eligible.sum()
     weight = (np.arange(len(probability)) == rep) - share
     gradient = weight * probability * (1 - probability) * slope  # of the uplift in each rep's log-odds
-    asked = np.flatnonzero(gradient)
-    own = np.einsum("w,rwv,v->r", z, covariance[asked], z, optimize=True)
+    own = (covariance @ z) @ z  # two products; einsum or a selection of reps would copy the whole array first
     common = gradient @ pairs
-    variance = np.sum(gradient[asked] ** 2 * own) + common @ beta_covariance @ common
+    variance = gradient**2 @ own + common @ beta_covariance @ common
     value = float(probability @ weight)
     half = float(norm.ppf(0.5 + level / 2) * np.sqrt(variance))
     return Interval(value, value - half, value + half)
