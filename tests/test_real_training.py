@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from data.dataset import load_dataset
@@ -9,6 +10,9 @@ from pipelines.ingest import ingest
 from pipelines.prepare import prepare
 from training.assess import look_for_potential, rehearse
 from training.fit import fit_parts
+from training.metrics import evaluate
+from training.naive_bayes import naive_bayes
+from training.splits import newest
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 FILES = {
@@ -78,3 +82,16 @@ def test_maven_has_nothing_to_match_and_every_row_is_accounted_for(imported):
     assert verdict_on(prepared).verdict == "no_detectable_rep_effect"
     assert len(dataset.assignments) == 8_300
     assert len(spells) + spells.labels.immature == 8_300
+
+
+def test_x_education_is_scored_better_than_by_naive_bayes_on_the_same_rows(imported):
+    prepared = imported("x-education")
+    spells, contract = prepared.spells, prepared.contract
+    late = newest(spells.at_days, 0.2)
+    ours = rehearse(spells, contract, seed=0).metrics
+    leads = prepared.dataset.leads.set_index("lead_id").loc[prepared.dataset.assignments["lead_id"]]
+    table = leads[[column.name for column in contract.columns]].reset_index(drop=True)
+    theirs = naive_bayes(table[~late], spells.converted[~late]).probability(table[late])
+    theirs = evaluate(spells.converted[late], np.clip(theirs, 1e-4, 1 - 1e-4), np.random.default_rng(0))
+    assert ours["log_loss"].value < theirs["log_loss"].value - 2 * theirs["log_loss"].standard_error
+    assert ours["auc"].value > theirs["auc"].value + 2 * theirs["auc"].standard_error
