@@ -115,7 +115,7 @@ def judge_as_it_ran(name: str, log: Log, rng: np.random.Generator) -> Judged:
     found = replace(overlap(log.chosen, log.logged, one_hot), thin_share=0.0)
     even = np.ones(rows)
     scores = ips_scores(log.converted, log.logged, log.logged)
-    line = _line("ips", True, scores, even, replace(log, verified=True), rng)  # a mean of what was seen needs no model
+    line = _line("ips", True, scores, even, log, rng)
     return Judged(name, (line,), found, scores, even)
 
 
