@@ -3,9 +3,9 @@
 import glob
 import importlib.util
 import os
+import shutil
 import socket
 import subprocess
-import uuid
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +17,8 @@ from hypothesis import settings
 
 from data.roster import Rep
 from data.store.ledger import Ledger
+from data.store.schema import HEAD
+from data.store.tables import metadata
 
 settings.register_profile("house", deadline=None)  # a busy machine is not a failure
 settings.load_profile("house")
@@ -57,25 +59,42 @@ def postgres_server(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def postgres_template(postgres_server):
-    """A database with the ledger's schema, to copy one from for each test."""
-    Ledger.open(_new_database(postgres_server, "template1", "ledger_template")).close()
-    return postgres_server
+def postgres_ledger(postgres_server):
+    """The URL of a database with the ledger's schema, which one test after the other uses."""
+    with psycopg.connect(postgres_server.replace("+psycopg", "") + "/postgres", autocommit=True) as connection:
+        connection.execute("CREATE DATABASE ledger")
+    url = f"{postgres_server}/ledger"
+    Ledger.open(url).close()
+    return url
 
 
-def _new_database(server: str, template: str, name: str) -> str:
-    with psycopg.connect(server.replace("+psycopg", "") + "/postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-    return f"{server}/{name}"
+def _emptied(url):
+    """The same URL, once nothing is left of the test before."""
+    with psycopg.connect(url.replace("+psycopg", "")) as connection:
+        # As a replica no trigger fires: not those that forbid to delete, nor those that check references.
+        connection.execute("SET session_replication_role = replica; SET lock_timeout = '10s'")
+        for table in metadata.sorted_tables:
+            if table.name != "heads":
+                connection.execute(f"DELETE FROM {table.name}")
+        connection.execute(f"UPDATE heads SET number = 0; UPDATE alembic_version SET version_num = '{HEAD}'")
+    return url
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory):
+    """The file of an empty ledger, to copy one from for each test."""
+    ledger = Ledger.open(f"sqlite:///{tmp_path_factory.mktemp('template')}/ledger.db")
+    ledger.close()
+    return ledger.sqlite_file
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def ledger_url(request, tmp_path):
     """The URL of an empty ledger, once on each engine."""
     if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "ledger.db")
         return f"sqlite:///{tmp_path}/ledger.db"
-    server = request.getfixturevalue("postgres_template")
-    return _new_database(server, "ledger_template", f"test_{uuid.uuid4().hex}")
+    return _emptied(request.getfixturevalue("postgres_ledger"))
 
 
 @pytest.fixture

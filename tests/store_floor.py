@@ -32,12 +32,13 @@ class Floor:
     def row(self, lead="L-1", rep="R-1", *, decision=None, after=0, **changes):
         """The row of a decision `after` minutes after nine that gives `lead` to `rep`."""
         decision = decision or f"D-{lead}"
+        candidates = ("R-1", "R-2") if rep in (None, "R-1", "R-2") else (rep, "R-2")
         half = np.array([0.5, 0.5])
         columns = {
             "decision_id": decision, "client_id": "crm", "request_digest": "digest", "lead_id": lead,
             "spell_id": decision,
             "decided_at": NINE + timedelta(minutes=after), "lead_snapshot": {"source": "web"}, "roster_version": 1,
-            "arm": "model", "candidates": ("R-1", "R-2"), "available": np.array([True, True]), "seed": 7,
+            "arm": "model", "candidates": candidates, "available": np.array([True, True]), "seed": 7,
             "probability": half, "propensity_policy": half, "propensity_control": half, "propensity": half,
             "prices": np.zeros(2), "rep_drawn": rep, "rep_id": rep, "window": DAY if rep else None,
         }  # fmt: skip

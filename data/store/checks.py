@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Column, case, func, literal, select, text, union_all
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DatabaseError
 
 from data.store.decision_row import VECTORS, from_columns
 from data.store.engines import allow_long_reads
@@ -59,7 +60,9 @@ class Finding:
 def everything(conn: Connection) -> list[Finding]:
     """Whatever is not as the rows say; empty for a sound ledger."""
     allow_long_reads(conn)
-    checks = (integrity, capacity, lead_and_decision_states, rows_and_answers, numbered_lists)
+    if damaged := list(integrity(conn)):
+        return damaged  # what a damaged file says of its rows is worth nothing
+    checks = (references, capacity, lead_and_decision_states, rows_and_answers, numbered_lists)
     return [finding for check in checks for finding in check(conn)]
 
 
@@ -67,9 +70,19 @@ def integrity(conn: Connection) -> Iterator[Finding]:
     """What the database itself says of its file; PostgreSQL checks its pages as it reads them."""
     if conn.dialect.name != "sqlite":
         return
-    for problem in conn.execute(text("PRAGMA integrity_check(20)")).scalars():
+    try:
+        said = list(conn.execute(text("PRAGMA integrity_check(20)")).scalars())
+    except DatabaseError as error:
+        said = [str(error.orig)]
+    for problem in said:
         if problem != "ok":
             yield Finding("the file", "SQLite's integrity check", "ok", problem)
+
+
+def references(conn: Connection) -> Iterator[Finding]:
+    """Rows that refer to nothing: possible where somebody wrote to the file past the ledger."""
+    if conn.dialect.name != "sqlite":
+        return
     for row in conn.execute(text("PRAGMA foreign_key_check")):
         yield Finding("a reference", f"{row[0]} row {row[1]}", f"a row of {row[2]}", None)
 

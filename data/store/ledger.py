@@ -68,8 +68,8 @@ class Ledger:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A connection that sees one snapshot and cannot write; keep it short. Raises BusyError."""
-        with self._translating_errors(), self._reader.begin() as conn:
-            yield conn
+        with self._translating_errors(), self._reader.connect() as conn:
+            yield conn  # begun by its first statement, rolled back at the end
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
