@@ -15,11 +15,9 @@ from serving.consider import Chances, Considered
 from serving.policy.exploration import Flags
 from serving.reasons import lead_text, over_text, reason_text, unassigned_text
 from training.explain import Contribution
-from training.uplift import Interval
 
 MOST_ALTERNATIVES = 5
 NO_INTERVAL = {"value": None, "low": None, "high": None}
-DIGITS = 6
 
 
 def encoded(answer: Mapping[str, Any]) -> bytes:
@@ -41,14 +39,14 @@ def assigned(
         "rep_id": rep.rep_id,
         "rep_name": rep.name,
         "arm": chances.arm(candidate),
-        "propensity": _rounded(chances.mixture[candidate]),
+        "propensity": _number(chances.mixture[candidate]),
         "contact_by": decided_at + timedelta(minutes=considered.contact_minutes),
     }
     if considered.scores is None:
         return answer
     return (
         answer
-        | parts_of_uplift(considered, candidate, answer["baseline_probability"])
+        | parts_of_uplift(considered, candidate)
         | {
             "over": _over(considered, chances, candidate),
             "alternatives": _alternatives(considered, chances.available, candidate),
@@ -75,7 +73,7 @@ def scored(considered: Considered, available: Flags, rep_ids: Sequence[str] | No
         for place in _best_first(considered)
         if rep_ids is None or considered.candidates[place].rep_id in frozenset(rep_ids)
     ]
-    answer["reps"] = [_scored_rep(considered, place, bool(available[place]), top_k, answer) for place in shown]
+    answer["reps"] = [_scored_rep(considered, place, bool(available[place]), top_k) for place in shown]
     if considered.scores is not None and len(considered.candidates):
         language = considered.in_force.rules.language
         parts = considered.scores.lead_reasons(considered.screening.eligible, top_k)
@@ -85,27 +83,19 @@ def scored(considered: Considered, available: Flags, rep_ids: Sequence[str] | No
     return answer
 
 
-def parts_of_uplift(considered: Considered, candidate: int, baseline: float, k: int = 5) -> dict[str, Any]:
-    """Probability, uplift and its reasons; the rounded reasons add up to the rounded uplift."""
+def parts_of_uplift(considered: Considered, candidate: int, k: int = 5) -> dict[str, Any]:
+    """Probability, uplift and its reasons, which add up to it: at full precision, so that batch and single agree."""
     scores, place = considered.scores, int(considered.places[candidate])
     if scores is None:
         return {"probability": None, "uplift": NO_INTERVAL, "reasons": []}
     eligible = considered.screening.eligible
     interval = scores.uplift(place, eligible)
-    value = _rounded(interval.value)
     rep, language = considered.candidates[candidate], considered.in_force.rules.language
-    parts = scores.reasons(place, eligible, k)
-    sizes = [_rounded(part.contribution) for part in parts]
-    if sizes:  # what rounding leaves over goes to the last, which is `other` where there is one
-        sizes[-1] = round(value - sum(sizes[:-1]), DIGITS)
-    reasons = [
-        _reason(part, reason_text(part, rep, language)) | {"contribution": size}
-        for part, size in zip(parts, sizes, strict=True)
-    ]
+    parts = scores.reasons(int(considered.places[candidate]), considered.screening.eligible, k)
     return {
-        "probability": round(baseline + value, DIGITS),
-        "uplift": {"value": value, **_ends(interval)},
-        "reasons": reasons,
+        "probability": _shown(considered, candidate),
+        "uplift": asdict(interval),
+        "reasons": [_reason(part, reason_text(part, rep, language)) for part in parts],
     }
 
 
@@ -125,16 +115,16 @@ def from_row(decision: Decision, names: Mapping[str, str | None]) -> dict[str, A
         "rep_id": row.rep_id,
         "rep_name": names.get(row.rep_id) if row.rep_id else None,
         "arm": row.arm,
-        "probability": _rounded(row.probability_chosen),
-        "baseline_probability": _rounded(row.baseline),
+        "probability": _number(row.probability_chosen),
+        "baseline_probability": _number(row.baseline),
         "uplift": {
-            "value": _rounded(row.uplift),
-            "low": _rounded(row.uplift_low),
-            "high": _rounded(row.uplift_high),
+            "value": _number(row.uplift),
+            "low": _number(row.uplift_low),
+            "high": _number(row.uplift_high),
         },
         "lead_score": row.lead_score,
         "grade": row.grade,
-        "propensity": _rounded(propensity),
+        "propensity": _number(propensity),
         "excluded": {why: len(ids) for why, ids in row.excluded.items()},
         "degraded": row.degraded,
         "duplicate_of": row.duplicate_of,
@@ -151,7 +141,7 @@ def _frame(
     in_force = considered.in_force
     excluded = considered.excluded(available)
     return _empty(decision_id, str(considered.lead["lead_id"]), decided_at) | {
-        "baseline_probability": _rounded(considered.baseline),
+        "baseline_probability": _number(considered.baseline),
         "lead_score": considered.lead_score,
         "grade": considered.grade,
         "excluded": {why: len(ids) for why, ids in sorted(excluded.items(), key=lambda item: -len(item[1]))},
@@ -174,23 +164,20 @@ def _empty(decision_id: str | None, lead_id: str, decided_at: datetime) -> dict[
     }  # fmt: skip
 
 
-def _scored_rep(
-    considered: Considered, candidate: int, available: bool, top_k: int, answer: Mapping[str, Any]
-) -> dict[str, Any]:
+def _scored_rep(considered: Considered, candidate: int, available: bool, top_k: int) -> dict[str, Any]:
     rep = considered.candidates[candidate]
-    parts = parts_of_uplift(considered, candidate, answer["baseline_probability"], top_k)
+    parts = parts_of_uplift(considered, candidate, top_k)
     return {"rep_id": rep.rep_id, "rep_name": rep.name, "available": available, **parts}
 
 
 def _alternatives(considered: Considered, available: Flags, candidate: int) -> list[dict[str, Any]]:
-    baseline = considered.baseline or 0.0
     others = [place for place in _best_first(considered) if place != candidate][:MOST_ALTERNATIVES]
     return [
         {
             "rep_id": considered.candidates[place].rep_id,
             "rep_name": considered.candidates[place].name,
-            "probability": _rounded(considered.probability[place]),
-            "uplift": _rounded(considered.probability[place] - baseline),
+            "probability": _shown(considered, place),
+            "uplift": _shown(considered, place) - (considered.baseline or 0.0),
             "available": bool(available[place]),
         }
         for place in others
@@ -214,7 +201,7 @@ def _over(considered: Considered, chances: Chances, candidate: int) -> dict[str,
         considered.in_force.rules.language,
         price_decided=bool(gain < 0 and priced > worth[other]),
     )
-    return {"rep_id": reps[other].rep_id, "uplift": _rounded(gain), "text": text}
+    return {"rep_id": reps[other].rep_id, "uplift": _number(gain), "text": text}
 
 
 def _best_first(considered: Considered) -> list[int]:
@@ -226,12 +213,15 @@ def _best_first(considered: Considered) -> list[int]:
 
 def _reason(part: Contribution, text: str) -> dict[str, Any]:
     value = {} if part.feature == "other" else {"value": part.value}
-    return {"feature": part.feature, **value, "contribution": _rounded(part.contribution), "text": text}
+    return {"feature": part.feature, **value, "contribution": _number(part.contribution), "text": text}
 
 
-def _ends(interval: Interval) -> dict[str, Any]:
-    return {"low": _rounded(interval.low), "high": _rounded(interval.high)}
+def _shown(considered: Considered, candidate: int) -> float:
+    """The candidate's probability; the baseline where the verdict is that reps cannot be told apart."""
+    if not considered.in_force.distinguishes and considered.baseline is not None:
+        return float(considered.baseline)
+    return float(considered.probability[candidate])
 
 
-def _rounded(value: Any) -> Any:
-    return None if value is None or not np.isfinite(value) else round(float(value), DIGITS)
+def _number(value: Any) -> float | None:
+    return None if value is None or not np.isfinite(value) else float(value)
