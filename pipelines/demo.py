@@ -81,7 +81,7 @@ def caller(running: Running, key: str) -> Iterator[httpx.Client]:
 def send_roster(manager: httpx.Client, world: World) -> None:
     """Put the reps who still work here on the roster."""
     current = world.reps[world.reps["rep_id"].isin(world.rep_ids)]
-    reps = [_sendable(row) for row in current.to_dict("records")]
+    reps = [sendable(row) for row in current.to_dict("records")]
     manager.put("/v1/reps", json={"reps": reps}).raise_for_status()
 
 
@@ -95,7 +95,7 @@ def send_leads(crm: httpx.Client, world: World, *, step: Step) -> list[dict[str,
     step(f"sending {SENT} leads to {crm.base_url}")
     answers = []
     for lead in leads.to_dict("records"):
-        reply = crm.post("/v1/assign", json={"lead": _sendable(lead)})
+        reply = crm.post("/v1/assign", json={"lead": sendable(lead)})
         reply.raise_for_status()
         answers.append(reply.json())
     return answers
@@ -146,7 +146,7 @@ def show(answers: Sequence[dict[str, Any]], running: Running, made: dict[str, st
     OUT.print(f"A manager's key for /v1/decisions, /v1/reps and the rest: {made['manager']}", markup=False)
 
 
-def _sendable(row: dict[Any, Any]) -> dict[str, Any]:
+def sendable(row: dict[Any, Any]) -> dict[str, Any]:
     """A table's row as JSON: nothing for what is missing, moments with their offset."""
     plain: dict[str, Any] = {}
     for name, value in row.items():

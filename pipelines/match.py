@@ -192,15 +192,16 @@ def describe(
             rows.append({"lead_id": lead["lead_id"], "unassigned_reason": why})
             continue
         scores = scorer.score_row(batch.matrix[row : row + 1], at_days, lead=lead)
-        uplift = scores.uplift(rep, eligible)
+        uplift, baseline = scores.uplift(rep, eligible), scores.baseline(eligible)
         reasons = [c for c in scores.reasons(rep, eligible, k=REASONS) if c.kind != "other"]
         texts = [reason_text(reason, scorer.reps[rep], language) for reason in reasons]
         rows.append(
             {
                 "lead_id": lead["lead_id"],
                 "rep_id": scorer.rep_ids[rep],
-                "probability": float(scores.probability[rep]),
-                "baseline_probability": scores.baseline(eligible),
+                # Where reps cannot be told apart, nobody's chance differs from rotation's.
+                "probability": float(scores.probability[rep]) if scorer.model.speaks else baseline,
+                "baseline_probability": baseline,
                 "uplift": uplift.value,
                 "uplift_low": uplift.low,
                 "uplift_high": uplift.high,

@@ -1,6 +1,7 @@
 """The main job, end to end: a history becomes a registered champion, which answers alike in batch and over HTTP."""
 
 import json
+from datetime import UTC, datetime
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,10 @@ from data.settings import Settings
 from data.store import promotions
 from data.store.ledger import Ledger
 from pipelines import cli
+from pipelines.champion import champion
+from pipelines.demo import sendable
 from pipelines.from_ledger import with_ledger
+from pipelines.match import match
 from pipelines.train import learn, train
 from training.registry import Registry
 
@@ -78,6 +82,29 @@ def test_match_writes_one_row_a_lead_in_the_order_of_the_input(installation, tmp
     served = matched[matched["rep_id"].notna()]
     assert len(served) == json.loads(said.stdout.splitlines()[-1])["assigned"]
     assert np.allclose(served["probability"] - served["baseline_probability"], served["uplift"], atol=1e-12)
+
+
+def test_batch_and_http_give_the_same_numbers(installation, desk, tmp_path):
+    settings, data, _ = installation
+    ledger = Ledger.open(settings.ledger_url)
+    model = champion(settings, ledger).model
+    ledger.close()
+    desk.now = datetime(2026, 7, 1, 3, tzinfo=UTC)
+    desk.load(model)
+    desk.roster(*[sendable(row) for row in pd.read_csv(data / "reps.csv").to_dict("records")])
+    leads = pd.read_csv(data / "leads.csv").head(60)
+    leads.to_csv(tmp_path / "new.csv", index=False)
+    match(data, tmp_path / "new.csv", tmp_path / "out.csv", settings=settings, at=desk.now, capacity=False)
+    matched = pd.read_csv(tmp_path / "out.csv")
+    for lead, row in zip(leads.to_dict("records"), matched.to_dict("records"), strict=True):
+        body = {"lead": sendable(lead), "rep_ids": [row["rep_id"]]}
+        told = desk.call("POST", "/v1/score", body).json()
+        (rep,) = told["reps"]
+        assert rep["probability"] == pytest.approx(row["probability"], abs=1e-12)
+        assert told["baseline_probability"] == pytest.approx(row["baseline_probability"], abs=1e-12)
+        for ours, theirs in (("uplift", "value"), ("uplift_low", "low"), ("uplift_high", "high")):
+            assert rep["uplift"][theirs] == pytest.approx(row[ours], abs=1e-12)
+        assert (told["lead_score"], told["grade"]) == (row["lead_score"], row["grade"])
 
 
 def test_a_batch_never_exceeds_the_slots_of_a_rep(installation, tmp_path, monkeypatch):
