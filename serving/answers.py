@@ -17,6 +17,7 @@ from serving.reasons import lead_text, over_text, reason_text, unassigned_text
 from training.explain import Contribution
 
 MOST_ALTERNATIVES = 5
+MOST_EXPLAINED = 50  # reps of a score that get reasons; naming a rep in `rep_ids` gets hers in any case
 NO_INTERVAL = {"value": None, "low": None, "high": None}
 
 
@@ -91,7 +92,7 @@ def parts_of_uplift(considered: Considered, candidate: int, k: int = 5) -> dict[
     eligible = considered.screening.eligible
     interval = scores.uplift(place, eligible)
     rep, language = considered.candidates[candidate], considered.in_force.rules.language
-    parts = scores.reasons(int(considered.places[candidate]), considered.screening.eligible, k)
+    parts = scores.reasons(int(considered.places[candidate]), considered.screening.eligible, k) if k else []
     return {
         "probability": _shown(considered, candidate),
         "uplift": asdict(interval),

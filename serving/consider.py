@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +17,7 @@ from serving.policy.eligibility import FULL, Screening, has_room, screen
 from serving.policy.exploration import EARN, LEARN, Flags, Floats
 from serving.policy.methods import METHODS, MethodSettings, Situation, State
 from serving.scorer import LeadScores
+from training.uplift import Interval
 
 log = logging.getLogger(__name__)
 Records = Mapping[str, tuple[int, int]]
@@ -38,6 +39,15 @@ class Considered:
     baseline: float | None = None
     lead_score: int | None = None
     grade: str | None = None
+    _intervals: dict[int, Interval] = field(default_factory=dict)
+
+    def uplift(self, candidate: int) -> Interval | None:
+        """The candidate's uplift with its interval; worked out once, as the answer and the ledger both need it."""
+        if self.scores is None:
+            return None
+        if candidate not in self._intervals:
+            self._intervals[candidate] = self.scores.uplift(int(self.places[candidate]), self.screening.eligible)
+        return self._intervals[candidate]
 
     @property
     def contact_minutes(self) -> int:

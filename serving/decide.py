@@ -24,7 +24,7 @@ from serving import answers, metrics
 from serving.consider import Chances, Considered, chances, consider
 from serving.in_force import Watch
 from serving.policy import arms
-from serving.policy.price_book import PriceBook, SeenLead
+from serving.policy.price_book import PriceBook
 from serving.problems import FieldError, Problem, retry_later
 
 MOST_DRAWS = 50  # slots lost to others in a row before the client is asked to come back
@@ -246,9 +246,7 @@ class Decider:
 
     def _heard(self, considered: Considered, draw: Draw) -> None:
         """Let the prices and the figures know."""
-        if considered.scores is not None and considered.candidates:
-            ids = tuple(rep.rep_id for rep in considered.candidates)
-            self.prices.note(SeenLead(considered.at, ids, considered.probability))
+        self.prices.note()
         arm = draw.chances.arm(draw.candidate) if draw.chances and draw.candidate is not None else "nobody"
         metrics.decided(arm, assigned=draw.candidate is not None, degraded=considered.degraded is not None)
 
@@ -311,9 +309,9 @@ def row_of(case: Case, draw: Draw) -> DecisionRow:
         rep_id=rep.rep_id,
         window=capacity.local_day(rep, considered.at),
     )
-    if considered.scores is None:
+    interval = considered.uplift(draw.candidate)
+    if interval is None:
         return row
-    interval = considered.scores.uplift(int(considered.places[draw.candidate]), considered.screening.eligible)
     return replace(
         row,
         probability_chosen=float(considered.probability[draw.candidate]),

@@ -2,22 +2,26 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import numpy as np
+
 from data.errors import BusyError, InputError
 from data.settings import Settings
-from data.store import keys, promotions
+from data.store import decisions, keys, promotions
 from data.store.keys import Key
-from data.store.ledger import Ledger
+from data.store.ledger import Connection, Ledger
 from serving.bundle_store import BundleStore
 from serving.decide import Decider, loads_of
 from serving.fetch import Fetch, fetcher
 from serving.in_force import Bundles, Watch
-from serving.policy.price_book import PriceBook
+from serving.policy.price_book import RECENT, PriceBook, SeenLead, Standing
 
 log = logging.getLogger(__name__)
+REPRICED_EVERY_S = 60.0  # slots come free and days end without a decision that would be counted
 
 
 @dataclass(frozen=True)
@@ -41,15 +45,26 @@ def put_together(
 ) -> Parts:
     """The parts around an open ledger and a store of bundles; nothing runs in the background yet."""
 
-    def standing() -> tuple:  # type: ignore[type-arg]
+    def standing() -> Standing:
         with ledger.reading() as conn:
             in_force = watch.look(conn)
             reps = in_force.roster.reps
-            return reps, loads_of(conn, reps, clock()), in_force.rules.prices
+            return Standing(recent_leads(conn), reps, loads_of(conn, reps, clock()), in_force.rules.prices)
 
     prices = PriceBook(standing)
     watch = Watch(bundles, changed=prices.outdate)
     return Parts(ledger, watch, prices, Decider(ledger, watch, prices, clock=clock), clock)
+
+
+def recent_leads(conn: Connection) -> list[SeenLead]:
+    """The leads that prices are worked out from, whichever worker decided them."""
+    page, _ = decisions.search(conn, limit=RECENT)
+    rows = [decision.row for decision in page if decision.row.duplicate_of is None]
+    return [
+        SeenLead(row.decided_at, row.candidates, row.probability)
+        for row in rows
+        if row.probability is not None and len(row.candidates) and np.isfinite(row.probability).all()
+    ]
 
 
 class Upkeep:
@@ -64,6 +79,7 @@ class Upkeep:
         self._bundles = BundleStore(settings.home)
         self._fetch: Fetch = fetcher(settings.home, timeout_s=settings.registry_timeout_seconds)
         self._parts: Parts | None = None
+        self._reprice_at = 0.0
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
 
@@ -107,6 +123,9 @@ class Upkeep:
         self._bundles.refresh(promotion, self._fetch)  # may take long: no connection is held meanwhile
         with parts.ledger.reading() as conn:
             parts.watch.renew(conn)
+        if time.monotonic() >= self._reprice_at:
+            self._reprice_at = time.monotonic() + REPRICED_EVERY_S
+            parts.prices.outdate()
 
 
 def _told(error: Exception) -> str:

@@ -18,6 +18,7 @@ from serving.policy.price_book import (
     SOLVE_EVERY,
     PriceBook,
     SeenLead,
+    Standing,
     capacity_left,
     leads_a_day,
     prices_now,
@@ -228,20 +229,20 @@ def test_the_pace_by_hand():
     assert leads_a_day([], NOON) == 0
 
 
-def test_the_price_book_solves_in_the_background_when_enough_came_in():
+def test_the_price_book_solves_in_the_background_when_enough_was_decided():
     asked = threading.Event()
 
     def standing():
         asked.set()
-        return [Rep("star", capacity=20), Rep("other")], {}, Prices()
+        return Standing(seen_leads(200), [Rep("star"), Rep("other")], {}, Prices())
 
     book = PriceBook(standing)
     np.testing.assert_array_equal(book.of(["star", "unknown"]), [0, 0])
-    leads = seen_leads(SOLVE_EVERY, at=datetime.now(UTC))
     book.start()
-    book.note(*leads[:-1])
+    for _ in range(SOLVE_EVERY - 1):
+        book.note()
     assert not asked.is_set()
-    book.note(leads[-1])
+    book.note()
     assert asked.wait(timeout=10)
     book.close()  # waits for the solution that it is at
     assert book.of(["star"])[0] > 0
@@ -254,12 +255,12 @@ def test_a_failing_solution_keeps_the_old_prices():
         if broken.is_set():
             asked.set()
             raise RuntimeError("no roster")
-        return [Rep("star", capacity=1), Rep("other")], {}, Prices()
+        return Standing(seen_leads(200), [Rep("star"), Rep("other")], {}, Prices())
 
     book = PriceBook(standing)
-    book.note(*seen_leads(200))
     book.solve(at=NOON)
     before = book.of(["star", "other"])
+    assert before[0] > before[1]
     broken.set()
     book.start()
     book.outdate()

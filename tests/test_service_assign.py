@@ -381,3 +381,18 @@ def test_a_lead_off_its_hours_waits_for_a_rep_who_works(desk):
     assert (told["rep_id"], told["excluded"]) == (None, {"off hours": 1})
     desk.now += timedelta(hours=14)
     assert desk.assign(**LEAD).json()["rep_id"] == "R-0"
+
+
+def test_prices_are_worked_out_from_what_the_ledger_holds(desk):
+    from serving.policy.price_book import ENOUGH
+
+    desk.roster(*REPS)
+    for number in range(ENOUGH):
+        desk.assign(f"L-{number}", **LEAD)
+    told = desk.assign("L-last", **LEAD).json()
+    assert not row_of(desk, desk.assign("L-unpriced", **LEAD)).prices.any()
+    desk.parts.prices.solve(at=desk.now)
+    row = row_of(desk, desk.assign("L-priced", **LEAD))
+    best = max([told, *told["alternatives"]], key=lambda each: each["probability"])["rep_id"]
+    prices = dict(zip(row.candidates, row.prices, strict=True))
+    assert prices[best] == max(prices.values()) > 0  # a star without limits has a price: the ceiling's

@@ -2,7 +2,6 @@
 
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -81,15 +80,24 @@ def _days_to_midnight(rep: Rep, at: datetime) -> float:
     return 1 - since / timedelta(days=1)
 
 
+@dataclass(frozen=True)
+class Standing:
+    """Everything that prices are worked out from."""
+
+    seen: Sequence[SeenLead]  # the recent past, whichever worker decided
+    reps: Sequence[Rep]
+    loads: Mapping[str, Load]
+    rules: Prices
+
+
 class PriceBook:
     """Prices for the request path. `note` and `of` never wait; solving happens on a thread of its own."""
 
-    def __init__(self, standing: Callable[[], tuple[Sequence[Rep], Mapping[str, Load], Prices]]) -> None:
-        self._standing = standing  # the roster, its loads and the rule book's part, read when it is time to solve
-        self._seen: deque[SeenLead] = deque(maxlen=RECENT)
+    def __init__(self, standing: Callable[[], Standing]) -> None:
+        self._standing = standing  # read when it is time to solve
         self._prices: dict[str, float] = {}
-        self._since = 0
         self._lock = threading.Lock()
+        self._since = 0
         self._due = threading.Event()
         self._closed = False
         self._thread: threading.Thread | None = None
@@ -106,18 +114,17 @@ class PriceBook:
         if self._thread:
             self._thread.join(timeout=10)
 
-    def note(self, *leads: SeenLead) -> None:
-        """Remember decided leads; every so many, new prices are due."""
+    def note(self) -> None:
+        """A lead was decided; every so many, new prices are due."""
         with self._lock:
-            self._seen.extend(leads)
-            self._since += len(leads)
+            self._since += 1
             due = self._since >= SOLVE_EVERY
             self._since = 0 if due else self._since
         if due:
             self._due.set()
 
     def outdate(self) -> None:
-        """New prices are due: the roster or the rule book changed."""
+        """New prices are due: the roster or the rule book changed, or time went by."""
         self._due.set()
 
     def of(self, rep_ids: Sequence[str]) -> Floats:
@@ -126,11 +133,9 @@ class PriceBook:
         return np.array([prices.get(rep_id, 0.0) for rep_id in rep_ids])
 
     def solve(self, *, at: datetime) -> None:
-        """Work the prices out from what has been seen; readers go over to them at once."""
-        reps, loads, rules = self._standing()
-        with self._lock:
-            seen = list(self._seen)
-        self._prices = prices_now(seen, reps, loads, rules, at=at)
+        """Work the prices out from how things stand; readers go over to them at once."""
+        now = self._standing()
+        self._prices = prices_now(now.seen, now.reps, now.loads, now.rules, at=at)
 
     def _run(self) -> None:
         while True:
