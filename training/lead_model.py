@@ -1,7 +1,7 @@
 """F(x): the lead alone, in log-odds. LightGBM or logistic regression, chosen by time-ordered cross-validation."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import lightgbm as lgb
@@ -9,6 +9,7 @@ import numpy as np
 
 from features.columns import ColumnContract
 from training.logistic import fit_ridge_logistic, logit
+from training.plain_design import PlainDesign, measure_design
 from training.splits import time_folds
 
 FOLDS = 3
@@ -70,13 +71,17 @@ class Trees:
         """F(x) in log-odds, shape (n,)."""
         return self.base + self._predict(leads, raw_score=True)
 
+    def after(self, rounds: int, leads: np.ndarray) -> np.ndarray:
+        """F(x) in log-odds after the first trees alone, shape (n,)."""
+        return self.base + self._predict(leads, raw_score=True, num_iteration=rounds)
+
     def contributions(self, leads: np.ndarray) -> np.ndarray:
         """TreeSHAP (LightGBM's pred_contrib), shape (n, n_features + 1)."""
         values = self._predict(leads, pred_contrib=True)
         base = values[:, -1] + values[:, -2] + self.base  # `by hand` is fixed, so its part belongs to the base
         return np.column_stack([values[:, :-2], base])
 
-    def _predict(self, leads: np.ndarray, **how: bool) -> np.ndarray:
+    def _predict(self, leads: np.ndarray, **how: Any) -> np.ndarray:
         design = np.column_stack([leads, np.zeros(len(leads))])
         return np.asarray(self.booster.predict(design, num_threads=1, **how))
 
@@ -102,22 +107,17 @@ class Logistic:
         parts = self.design(leads) * self.coefficients
         result = np.zeros((len(leads), leads.shape[1] + 1))
         result[:, -1] = parts[:, 0]
-        for column, feature in enumerate(self._feature_of_column(leads.shape[1]), start=1):
+        for column, feature in enumerate(self._plain.feature_of_column(leads.shape[1]), start=1):
             result[:, feature] += parts[:, column]
         return result
 
     def design(self, leads: np.ndarray) -> np.ndarray:
         """The design matrix, shape (n, k): 1, levels, standardised numbers, marks of missing numbers."""
-        plain = [i for i in range(leads.shape[1]) if i not in self.categorical]
-        codes = [leads[:, [f]] == np.arange(n) for f, n in zip(self.categorical, self.levels, strict=True)]
-        values = leads[:, plain]
-        scaled = np.clip(np.nan_to_num((values - self.means) / self.scales, nan=0.0), -4.0, 4.0)
-        return np.column_stack([np.ones(len(leads)), *codes, scaled, np.isnan(values)]).astype(float)
+        return self._plain.matrix(leads)
 
-    def _feature_of_column(self, n_features: int) -> list[int]:
-        plain = [i for i in range(n_features) if i not in self.categorical]
-        coded = [f for f, n in zip(self.categorical, self.levels, strict=True) for _ in range(n)]
-        return coded + plain + plain
+    @property
+    def _plain(self) -> PlainDesign:
+        return PlainDesign(self.categorical, self.levels, self.means, self.scales)
 
 
 def choose_recipe(
@@ -134,8 +134,7 @@ def choose_recipe(
     Each of 3 consecutive blocks is predicted from what came before; the number of trees is the mean of what
     early stopping found there, scaled up a little for the larger final fit.
     """
-    losses: dict[str, list[float]] = {"trees": [], "logistic": []}
-    rounds = []
+    linear_losses, rounds, grown_for = [], [], []
     nobody = np.zeros(len(leads))
     for train, test in time_folds(at_days, FOLDS):
         if not 0 < converted[train].sum() < len(train):
@@ -143,14 +142,23 @@ def choose_recipe(
         grown = _grow(contract, leads[train], nobody[train], converted[train], nobody[train], trees, seed,
                       watch=(leads[test], converted[test]))
         rounds.append(grown.booster.best_iteration or 1)
-        losses["trees"].append(log_loss(converted[test], grown.log_odds(leads[test])))
+        grown_for.append((grown, test))
         linear = fit_logistic(contract, leads[train], nobody[train], converted[train], nobody[train])
-        losses["logistic"].append(log_loss(converted[test], linear.log_odds(leads[test])))
+        linear_losses.append(log_loss(converted[test], linear.log_odds(leads[test])))
     if not rounds:
         return Recipe("logistic", 0, dict(trees), seed), {}
-    means = {kind: float(np.mean(values)) for kind, values in losses.items()}
+    tree_losses = [
+        # With as many trees as the other blocks asked for: its own early stopping has looked at this block.
+        log_loss(converted[test], grown.after(_mean_of_others(rounds, place), leads[test]))
+        for place, (grown, test) in enumerate(grown_for)
+    ]
+    means = {"trees": float(np.mean(tree_losses)), "logistic": float(np.mean(linear_losses))}
     kind = min(means, key=lambda one: means[one])
     return Recipe(kind, max(10, round(1.2 * float(np.mean(rounds)))), dict(trees), seed), means
+
+
+def _mean_of_others(values: list[int], place: int) -> int:
+    return max(1, round(float(np.mean(values[:place] + values[place + 1 :] or values))))
 
 
 def fit_lead_model(
@@ -179,19 +187,14 @@ def fit_logistic(
     contract: ColumnContract, leads: np.ndarray, by_hand: np.ndarray, converted: np.ndarray, offset: np.ndarray
 ) -> Logistic:
     """Ridge logistic regression with an offset; an intercept without penalty, and a mark of rows picked by hand."""
-    plain = [i for i in range(leads.shape[1]) if i not in contract.categorical]
-    values = leads[:, plain]
-    known = ~np.isnan(values)
-    counts = np.maximum(known.sum(axis=0), 1)
-    means = np.where(known, values, 0.0).sum(axis=0) / counts
-    spread = np.sqrt(np.where(known, (values - means) ** 2, 0.0).sum(axis=0) / counts)
-    levels = tuple(len(contract.features[i].levels) for i in contract.categorical)
-    empty = Logistic(contract.categorical, levels, means, np.where(spread > 0, spread, 1.0), np.empty(0), 0.0)
-    design = np.column_stack([empty.design(leads), by_hand])
+    plain = measure_design(contract, leads)
+    design = np.column_stack([plain.matrix(leads), by_hand])
     precision = np.full(design.shape[1], RIDGE)
     precision[0] = 1e-6
     coefficients, _ = fit_ridge_logistic(design, converted, offset, precision)
-    return replace(empty, coefficients=coefficients[:-1], hand_effect=float(coefficients[-1]))
+    return Logistic(
+        plain.categorical, plain.levels, plain.means, plain.scales, coefficients[:-1], float(coefficients[-1])
+    )
 
 
 def _grow(
