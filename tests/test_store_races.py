@@ -150,6 +150,20 @@ def test_outcomes_told_at_once_and_twice_have_one_effect(patient, store_floor):
     assert examine(patient.ledger) == []
 
 
+def test_batches_that_free_slots_of_the_same_reps_never_wait_for_each_other(patient, store_floor):
+    for number in range(16):  # each thread's two leads; every other thread has them the other way round
+        patient.decide(f"L-{number:02d}", ("R-1", "R-2", "R-2", "R-1")[number % 4])
+
+    def tell(number):
+        for turn in range(6):
+            kind = ("won", "reopened")[turn % 2]
+            leads = (f"L-{2 * number:02d}", f"L-{2 * number + 1:02d}")
+            patient.tell(*(store_floor.event(kind, lead=lead, after=60 + turn) for lead in leads))
+
+    assert at_once(8, tell) == [None] * 8
+    assert (patient.load("R-1")[0], patient.load("R-2")[0]) == (8, 8)
+
+
 def test_an_outcome_that_arrives_with_its_decision_is_never_lost(patient):
     def either(number):
         lead = f"L-{number // 2}"
