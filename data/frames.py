@@ -6,9 +6,7 @@ import numpy as np
 import pandas as pd
 
 from data.cleaning import as_text
-from data.reading import Source, texts
-
-_MISSING = frozenset({""})
+from data.reading import MISSING, Source, texts
 
 
 def frame_source(name: str, table: pd.DataFrame) -> Source:
@@ -33,7 +31,7 @@ def _plain(values: pd.Series) -> pd.Series:
     if inferred in ("datetime", "datetime64"):
         return pd.to_datetime(values, utc=True).astype("datetime64[us, UTC]")
     if inferred in ("string", "empty"):
-        return texts(values.tolist(), _MISSING)
+        return texts(values.tolist(), MISSING)
     return as_text(values.map(_joined, na_action="ignore"))
 
 

@@ -81,7 +81,7 @@ REFUSED_FILES = {
     "a file of nothing": Broken({"leads.csv": ""}, ["leads.csv", "empty", "export it again"]),
     "only white space": Broken({"leads.csv": " \n\n"}, ["leads.csv", "empty"]),
     "a header alone": Broken({"leads.csv": "lead_id,created_at\n"}, ["leads.csv", "no rows"]),
-    "no header": Broken({"leads.csv": HEADERLESS}, ["leads.csv", "line 1", "column names"]),
+    "no header": Broken({"leads.csv": HEADERLESS}, ["leads.csv", "line 1 holds data, not column names"]),
     "no column that is known": Broken(
         {"leads.csv": UNKNOWN_COLUMNS}, ["leads.csv", "lead_id", "none of its 2 columns"]
     ),
@@ -188,6 +188,7 @@ REFUSED_ROWS = {
     "a capacity that is none": Broken(
         reps("R-1,Ann,north,10", "R-1,Ann,north,ten"), ["whole number"], 2, "unreadable number: capacity", 1
     ),
+    "less than no capacity": Broken(reps("north,10", "north,-1"), [], 2, "unreadable number: capacity", 1),
     "half a capacity": Broken(reps("north,10", "north,1.5"), [], 2, "unreadable number: capacity", 1),
     "a rep with a date that is none": Broken(reps("2021-01-01", "soon"), [], 3, "unreadable date: hired_at", 2),
     "an unknown lead": Broken(assignments("L-2,R-2", "L-9,R-2"), ["L-9 is not in leads.csv"], 3, "unknown lead"),

@@ -199,3 +199,18 @@ def test_a_lookup_by_company_never_says_which(tmp_path):
     said = " ".join([*dataset.notes, *dataset.rejects["reason"]])
     assert "1 rows have a company that is not in accounts.csv" in said
     assert not any(name in said for name in ("Umbra", "Umbrra", "Cancity"))
+
+
+def test_a_second_column_of_the_owner_is_no_attribute(tmp_path):
+    text = "lead_id,Owner,Owner Id,created_at,outcome\nL-1,Ann,7,2024-03-01,won\nL-2,Bo,8,2024-03-01,won\n"
+    write(tmp_path, deals__csv=text, dataset__yaml="columns: {rep_id: [Owner Id, Owner]}")
+    dataset = load_dataset(tmp_path)
+    assert dataset.assignments["rep_id"].tolist() == ["7", "8"]
+    assert list(dataset.leads.columns) == ["lead_id", "created_at", "at_days"]
+
+
+def test_a_file_that_fits_two_patterns_holds_reps_first(tmp_path):
+    write(tmp_path, deals__csv=FLAT, deals_team__csv="rep_id,region\nR-1,north\nR-2,south\n")
+    description = Description.model_validate({"files": {"flat": "deals*", "reps": "*team*"}})
+    dataset = load_files([tmp_path / "deals.csv", tmp_path / "deals_team.csv"], description)
+    assert dataset.reps["region"].tolist() == ["north", "south"]
