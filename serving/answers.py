@@ -74,7 +74,10 @@ def scored(considered: Considered, available: Flags, rep_ids: Sequence[str] | No
         for place in _best_first(considered)
         if rep_ids is None or considered.candidates[place].rep_id in frozenset(rep_ids)
     ]
-    answer["reps"] = [_scored_rep(considered, place, bool(available[place]), top_k) for place in shown]
+    answer["reps"] = [
+        _scored_rep(considered, place, bool(available[place]), top_k if rank < MOST_EXPLAINED else None)
+        for rank, place in enumerate(shown)
+    ]
     if considered.scores is not None and len(considered.candidates):
         language = considered.in_force.rules.language
         parts = considered.scores.lead_reasons(considered.screening.eligible, top_k)
@@ -84,13 +87,14 @@ def scored(considered: Considered, available: Flags, rep_ids: Sequence[str] | No
     return answer
 
 
-def parts_of_uplift(considered: Considered, candidate: int, k: int = 5) -> dict[str, Any]:
-    """Probability, uplift and its reasons, which add up to it: at full precision, so that batch and single agree."""
-    scores, place = considered.scores, int(considered.places[candidate])
-    if scores is None:
+def parts_of_uplift(considered: Considered, candidate: int, k: int | None = 5) -> dict[str, Any]:
+    """Probability, uplift and its k largest reasons, which add up to it (k None: without reasons).
+
+    At full precision, so that batch and single agree.
+    """
+    scores, interval = considered.scores, considered.uplift(candidate)
+    if scores is None or interval is None:
         return {"probability": None, "uplift": NO_INTERVAL, "reasons": []}
-    eligible = considered.screening.eligible
-    interval = scores.uplift(place, eligible)
     rep, language = considered.candidates[candidate], considered.in_force.rules.language
     parts = scores.reasons(int(considered.places[candidate]), considered.screening.eligible, k) if k else []
     return {
@@ -165,7 +169,7 @@ def _empty(decision_id: str | None, lead_id: str, decided_at: datetime) -> dict[
     }  # fmt: skip
 
 
-def _scored_rep(considered: Considered, candidate: int, available: bool, top_k: int) -> dict[str, Any]:
+def _scored_rep(considered: Considered, candidate: int, available: bool, top_k: int | None) -> dict[str, Any]:
     rep = considered.candidates[candidate]
     parts = parts_of_uplift(considered, candidate, top_k)
     return {"rep_id": rep.rep_id, "rep_name": rep.name, "available": available, **parts}
