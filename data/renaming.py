@@ -72,11 +72,12 @@ def require(rows: Rows, table: str, columns: Iterable[str], renamed: Renamed, de
             continue
         aliases = _aliases(table, description)
         looked = f" (looked for {listed((*aliases[column], column))})" if aliases.get(column) else ""
-        turned = next((ours for ours, names in aliases.items() if plain(column) in map(plain, names)), None)
+        others = ((ours, names) for ours, names in aliases.items() if plain(ours) != plain(column))
+        turned = next((ours for ours, names in others if plain(column) in map(plain, names)), None)
         if turned:
             remedy = f"columns: is written ours: theirs, so '{column}: {turned}'"
         else:
-            remedy = f"name it under columns: in dataset.yaml ('{column}: YOUR COLUMN')"
+            remedy = f"name it under columns: in dataset.yaml or the mapping ('{column}: YOUR COLUMN')"
         # A file without a header has cells where its column names should be: those are not repeated.
         known = [*renamed.theirs, *(name for name in rows.table.columns if name in description.types)]
         seen = f"its columns are {listed(rows.table.columns, 20)}" if known else (

@@ -210,3 +210,8 @@ def test_the_report_is_plain_values(tmp_path):
     said = json.loads(json.dumps(report.as_dict()))
     assert said["tables"] == {"leads": 3, "reps": 2, "assignments": 3}
     assert said["outcomes"] == {"qualified": 1, "lost": 1, "open": 1}
+
+
+def test_a_file_of_something_else_is_refused_with_what_was_looked_for(tmp_path):
+    with pytest.raises(InputError, match=r"no column lead_id \(looked for Id, Lead ID.*'lead_id: YOUR COLUMN'"):
+        read(tmp_path, "salesforce", "account,industry\nx,y\n")
