@@ -109,6 +109,7 @@ class Description(_Part):
     queues: Names = Field(default=(), description="Owners that are no person, as patterns (`00G*`).")
     post_assignment: Names = Field(default=(), description="Columns filled in after the assignment: never features.")
     personal: Names = Field(default=(), description="Columns of personal data besides name, email, phone, company.")
+    keep: Names = Field((), description="Columns known on arrival, whatever the leakage guard takes them for.")
     drop: Names = Field(default=(), description="Columns to leave out altogether.")
     types: dict[str, Literal["number", "category", "date", "flag", "list"]] = Field(
         default={}, description="Attribute -> its type, where the values would mislead."

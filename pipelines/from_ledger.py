@@ -29,7 +29,12 @@ def export(ledger: Ledger, out: Path, *, since: datetime | None = None) -> dict[
 
 
 def with_ledger(dataset: Dataset, ledger: Ledger) -> Dataset:
-    """The history and, after it, what the ledger has seen; a lead that is in both is taken from the ledger."""
+    """The history and, after it, what the ledger has seen; a lead that is in both is taken from the ledger.
+
+    Raises InputError for a history without dates or without reps: the ledger's decisions have both.
+    """
+    if not dataset.dated or not dataset.has_reps:
+        raise InputError("--ledger: a history without dates, or without reps, cannot be joined with the ledger.")
     with ledger.reading() as conn:
         leads, reps, assignments = export_tables(conn)
     if assignments.empty:
@@ -39,7 +44,10 @@ def with_ledger(dataset: Dataset, ledger: Ledger) -> Dataset:
     gone = dataset.reps[~dataset.reps["rep_id"].isin(set(reps["rep_id"]))]
     past = dataset.assignments[~dataset.assignments["lead_id"].isin(known)]
     keep = dataset.description.model_dump(
-        include={"target", "window", "outcome_is_final", "post_assignment", "types", "drop", "currency", "time_zone"}
+        include={
+            "target", "window", "outcome_is_final", "post_assignment", "personal", "keep", "types", "drop", "currency",
+            "time_zone", "notes",
+        }  # not `exported_at`: the ledger has seen more since
     )
     return dataset_from_tables(
         _below(earlier, leads), _below(gone, reps), _below(past, assignments), Description(**keep)

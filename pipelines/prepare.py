@@ -6,6 +6,7 @@ import numpy as np
 
 from data.dataset import Dataset
 from data.errors import InputError
+from data.names import plain
 from features.columns import ColumnContract
 from features.infer import Exclusion, infer_contract
 from features.leakage import find_leaks
@@ -14,6 +15,7 @@ from training.assess import LATER_SHARE
 from training.splits import newest
 
 NOT_ATTRIBUTES = frozenset({"lead_id", "customer_id", "created_at", "at_days"})
+PERSONAL_DATA = "personal data"
 LEAST_ROWS = 100
 LEAST_OF_EACH = 20  # conversions, and rows that did not convert
 
@@ -43,6 +45,8 @@ def prepare(dataset: Dataset) -> Prepared:
         outcomes_so_far(dataset),
         declared=tuple(description.post_assignment),
     )
+    kept = {plain(name) for name in description.keep}
+    leaks = tuple(leak for leak in leaks if leak.why == PERSONAL_DATA or plain(leak.column) not in kept)
     left = attributes.drop(columns=[leak.column for leak in leaks if leak.column in attributes])
     contract, useless = infer_contract(
         left, types=dict(description.types), time_zone=description.time_zone, dated=dataset.dated
@@ -52,7 +56,7 @@ def prepare(dataset: Dataset) -> Prepared:
     except ValueError as error:
         raise InputError(str(error)) from error
     _check_enough(dataset, spells)
-    named = tuple(Exclusion(name, "personal data") for name in personal)
+    named = tuple(Exclusion(name, PERSONAL_DATA) for name in personal)
     return Prepared(dataset, contract, (*named, *leaks, *useless), spells)
 
 

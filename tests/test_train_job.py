@@ -1,6 +1,7 @@
 """The main job, end to end: a history becomes a registered champion, which answers alike in batch and over HTTP."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -16,6 +17,7 @@ from pipelines.champion import champion
 from pipelines.demo import sendable
 from pipelines.from_ledger import with_ledger
 from pipelines.match import match
+from pipelines.prepare import prepare
 from pipelines.train import learn, train
 from training.registry import Registry
 
@@ -174,3 +176,12 @@ def test_wrong_input_is_one_line_and_status_two(arguments, status, says, tmp_pat
 def test_every_command_shows_an_example():
     for name in ("simulate", "import", "check", "train", "match", "export", "serve", "doctor"):
         assert f"leadmatch {name}" in CliRunner().invoke(cli.app, [name, "--help"]).stdout.replace("\n", " ")
+
+
+def test_a_column_that_its_owner_vouches_for_stays(small_world):
+    dataset = small_world[1]
+    leads = dataset.leads.assign(last_activity_score=dataset.leads["pages_viewed"])
+    for keep, stays in (((), False), (("Last Activity Score",), True)):
+        stated = replace(dataset, leads=leads, description=dataset.description.model_copy(update={"keep": keep}))
+        names = [column.name for column in prepare(stated).contract.columns]
+        assert ("last_activity_score" in names) is stays
