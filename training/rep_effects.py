@@ -4,7 +4,8 @@ logit P(convert | x, r) = F(x) + f(x, r)'beta + z(x)'b_r + hand * g_r, given F:
 
 - b_rj ~ N(0, tau_group(j)^2), g_r ~ N(0, tau_hand^2), beta ~ N(0, 1/25): Newton's method a rep, all reps at once;
 - tau^2 by MacKay's evidence updates with a weak prior, so that few rows neither silence nor inflate an effect;
-- intervals from the posterior under more cautious variances: a tau estimated near 0 would make them too narrow;
+- intervals from the posterior under more cautious variances, never smaller ones: a tau estimated near 0 would make
+  them too narrow, and so would a heavy prior where reps differ more than it expects;
 - hand = 1 where a person picked this rep: g_r takes up what hand-picking did, and is 0 at prediction.
 
 Sources: MacKay (1992), doi:10.1162/neco.1992.4.3.415; Morris (1983), doi:10.1080/01621459.1983.10477920.
@@ -99,7 +100,7 @@ def fit_rep_effects(
         variance = _evidence_update(effects, _posterior(information, variance), variance, group, PRIOR_WEIGHT, expected)
         if change < SETTLED:
             break
-    cautious = _cautious_variance(effects, information, group)
+    cautious = np.maximum(variance, _cautious_variance(effects, information, group))
     return RepEffects(
         effects=effects[:, :-1],
         covariance=_posterior(information, cautious)[:, :-1, :-1],
@@ -180,7 +181,7 @@ def _evidence_update(
 
 
 def _cautious_variance(effects: np.ndarray, information: np.ndarray, group: np.ndarray) -> np.ndarray:
-    """The variances that intervals are made with: the same updates under the heavier prior, effects held, (width,)."""
+    """The same updates under the intervals' heavier prior, effects held, (width,)."""
     expected = np.full(int(group.max()) + 1, INTERVAL_SD)
     variance = expected[group] ** 2
     for _ in range(CAUTION_ROUNDS):
