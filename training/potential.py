@@ -57,7 +57,10 @@ def judge(
     if rows < LEAST_ROWS or min(conversions, rows - conversions) < LEAST_CONVERSIONS or reps < LEAST_REPS:
         why = f"{rows:,} mature rows with {conversions:,} conversions among {reps} reps are too few to tell."
         return Potential("too_little_data", np.nan, np.nan, int(clean.sum()), rows, why)
-    views = [np.ones(rows, dtype=bool)] if closed.mean() > 1 - MANY_OPEN else [np.ones(rows, dtype=bool), closed]
+    views = [np.ones(rows, dtype=bool)]
+    # Where nobody ever marks a lead as lost, the closed ones are the wins, and tell nothing by themselves.
+    if closed.mean() <= 1 - MANY_OPEN and np.sum(closed & (converted == 0)) >= LEAST_CONVERSIONS:
+        views.append(closed)
 
     def p_value(chosen: np.ndarray) -> float:
         shown = [view & chosen for view in views]
@@ -90,7 +93,9 @@ def permutation_p(
     *,
     shuffles: int = SHUFFLES,
 ) -> float:
-    """p-value of `score_statistic` against reps shuffled within strata, in (0, 1]."""
+    """p-value of `score_statistic` against reps shuffled within strata, in (0, 1]; 1 where all outcomes are alike."""
+    if len(np.unique(converted)) < 2:
+        return 1.0
     # A part of the rows may convert more often than all: their own level is not an effect of their reps.
     level, _ = fit_ridge_logistic(np.ones((len(rep), 1)), converted, log_odds, np.array([1e-6]))
     p = expit(log_odds + level[0])
