@@ -20,9 +20,9 @@ class Decision:
 
 
 def first_champion(converted: np.ndarray, log_odds: np.ndarray, base_rate: float) -> Decision:
-    """The verdict where there is no champion: the model must beat the base rate on rows it has not seen.
+    """The verdict where there is no champion: the model must not be worse than the base rate beyond noise.
 
-    converted : 0/1 (n,); log_odds : (n,); base_rate : of the rows it was trained on.
+    converted : 0/1 (n,); log_odds : (n,), of rows that it has not seen; base_rate : of those it was trained on.
     """
     constant = np.full(len(converted), np.log(base_rate / (1 - base_rate)))
     gain, error = _difference(converted, constant, log_odds)
