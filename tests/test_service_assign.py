@@ -273,6 +273,16 @@ def test_without_a_model_the_fallback_decides_and_says_so(desk):
     assert told["contact_by"] == "2026-03-02T11:00:00Z"
 
 
+def test_a_newly_promoted_model_decides_the_next_lead(desk, small_model):
+    desk.roster(*REPS)
+    first = desk.assign("L-1", **LEAD).json()
+    desk.load(replace(small_model, verdict="too_little_data"), version="8")
+    second = desk.assign("L-2", **LEAD).json()
+    assert (first["model_version"], second["model_version"]) == ("7", "8")
+    assert second["propensity"] == 0.25
+    assert desk.assign("L-1", **LEAD).json() == first
+
+
 def test_a_lead_that_the_model_cannot_take_still_gets_a_rep(desk, monkeypatch):
     from serving.scorer import Scorer
 
@@ -309,7 +319,9 @@ def test_where_reps_cannot_be_told_apart_everybody_has_the_same_chance(desk, sma
         assert told["probability"] == told["baseline_probability"]
         assert sum(reason["contribution"] for reason in told["reasons"]) == 0
         assert all(each["uplift"] == 0 for each in told["alternatives"])
-        np.testing.assert_array_equal(row_of(desk, answer).propensity, np.full(4, 0.25))
+        row = row_of(desk, answer)
+        np.testing.assert_array_equal(row.propensity, np.full(4, 0.25))
+        np.testing.assert_array_equal(row.probability, np.full(4, row.baseline))
 
 
 def test_an_unconfirmed_verdict_makes_it_a_trial_of_one_half(desk, small_model):
