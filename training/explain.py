@@ -5,6 +5,7 @@ value for the rep less its mean, and F cancels. They are carried to probability 
 (p_r - p_q) / (eta_r - eta_q), averaged over the eligible q; the sum is the uplift, to rounding.
 """
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,8 +40,13 @@ def rep_terms(lead_design: LeadDesign, pair_design: PairDesign) -> tuple[Term, .
     for group in range(1, int(lead_design.groups.max()) + 1):
         first = next(d for d in lead_design.directions if d.group == group)
         terms.append(Term(first.feature, "number" if first.level is None else "segment"))
-    terms += [Term(match.lead_column, "match") for match in pair_design.matches]
+    terms += [Term(column, "match") for column in _matched(pair_design)]
     return (*terms, Term("tenure", "tenure")) if pair_design.tenure else tuple(terms)
+
+
+def _matched(pair_design: PairDesign) -> list[str]:
+    """The lead's columns that have a match; one with two of them (region, regions) is one term."""
+    return list(dict.fromkeys(match.lead_column for match in pair_design.matches))
 
 
 def term_values(
@@ -60,10 +66,12 @@ def term_values(
     own = effects * z
     by_group = np.zeros((len(effects), int(lead_design.groups.max()) + 1))
     np.add.at(by_group.T, lead_design.groups, own.T)
-    shared = pairs * beta
-    n_matches = len(pair_design.matches)
+    shared, columns, n_matches = pairs * beta, _matched(pair_design), len(pair_design.matches)
+    by_column = np.zeros((len(effects), len(columns)))
+    places = [columns.index(match.lead_column) for match in pair_design.matches]
+    np.add.at(by_column.T, places, shared[:, :n_matches].T)
     tenure = shared[:, n_matches:].sum(axis=1, keepdims=True) if pair_design.tenure else np.empty((len(effects), 0))
-    return slope * np.column_stack([by_group, shared[:, :n_matches], tenure])
+    return slope * np.column_stack([by_group, by_column, tenure])
 
 
 def secants(probability: np.ndarray, log_odds: np.ndarray, rep: int, others: np.ndarray) -> np.ndarray:
@@ -116,6 +124,9 @@ def shap_values(booster: Any, design: np.ndarray) -> np.ndarray:
 
     Importing shap takes seconds, so it happens here and never in the service.
     """
-    import shap  # heavy; offline only
+    with warnings.catch_warnings():
+        # Its import uses what matplotlib is about to drop, and it says of LightGBM what no longer holds.
+        warnings.simplefilter("ignore")
+        import shap  # heavy; offline only
 
-    return np.asarray(shap.TreeExplainer(booster).shap_values(design, check_additivity=False))
+        return np.asarray(shap.TreeExplainer(booster).shap_values(design, check_additivity=False))
