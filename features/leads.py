@@ -108,14 +108,17 @@ def _number_of(values: np.ndarray, feature: str) -> list[Direction]:
     known = values[~np.isnan(values)]
     if len(known) < LEAST_SHARE * len(values) or len(known) < 2 or np.ptp(known) == 0:
         return []
-    logarithm = bool(known.min() >= 0 and _skewness(known) > SKEWED)
+    logarithm = skewed(known)
     scaled = np.log1p(known) if logarithm else known
     return [Direction(feature, 0, mean=float(scaled.mean()), scale=float(scaled.std()) or 1.0, logarithm=logarithm)]
 
 
-def _skewness(values: np.ndarray) -> float:
-    deviations = (values - values.mean()) / values.std()
-    return float(np.mean(deviations**3))
+def skewed(known: np.ndarray) -> bool:
+    """Whether numbers, none of them below 0, have so long a tail that their logs say more."""
+    if not len(known) or known.min() < 0 or np.ptp(known) == 0:
+        return False
+    deviations = (known - known.mean()) / known.std()
+    return bool(np.mean(deviations**3) > SKEWED)
 
 
 def _support(values: np.ndarray, kind: str) -> float:

@@ -25,7 +25,7 @@ from serving.policy.exploration import EARN, smoothed
 from serving.policy.prices import assign_jointly, shadow_prices
 from serving.policy.rulebook import RuleBook, default_rule_book, parse_rule_book
 from serving.reasons import reason_text, unassigned_text
-from serving.scorer import Scorer, grade_of
+from serving.scorer import LeadScores, Scorer, grade_of
 
 REASONS = 3
 SAY_EVERY = 5_000
@@ -195,12 +195,13 @@ def describe(
         uplift, baseline = scores.uplift(rep, eligible), scores.baseline(eligible)
         reasons = [c for c in scores.reasons(rep, eligible, k=REASONS) if c.kind != "other"]
         texts = [reason_text(reason, scorer.reps[rep], language) for reason in reasons]
+        # Where reps cannot be told apart, nobody's chance differs from rotation's.
+        probability = float(scores.probability[rep]) if scorer.model.speaks else baseline
         rows.append(
             {
                 "lead_id": lead["lead_id"],
                 "rep_id": scorer.rep_ids[rep],
-                # Where reps cannot be told apart, nobody's chance differs from rotation's.
-                "probability": float(scores.probability[rep]) if scorer.model.speaks else baseline,
+                "probability": probability,
                 "baseline_probability": baseline,
                 "uplift": uplift.value,
                 "uplift_low": uplift.low,
@@ -209,16 +210,24 @@ def describe(
                 "grade": scores.grade(eligible),
                 "arm": "model",
                 "propensity": float(propensity[row]),
+                **_worth(scores, probability),
                 **{f"reason_{place}": text for place, text in enumerate(texts, start=1)},
             }
         )
-    return pd.DataFrame(rows, columns=COLUMNS)
+    told = scorer.model.value_model is not None
+    return pd.DataFrame(rows, columns=COLUMNS + WORTH if told else COLUMNS)
+
+
+def _worth(scores: LeadScores, probability: float) -> dict[str, float]:
+    value = scores.expected_value
+    return {} if value is None else dict(zip(WORTH, (value, probability * value), strict=True))
 
 
 COLUMNS = [
     "lead_id", "rep_id", "probability", "baseline_probability", "uplift", "uplift_low", "uplift_high", "lead_score",
     "grade", "arm", "propensity", "reason_1", "reason_2", "reason_3", "unassigned_reason",
 ]  # fmt: skip
+WORTH = ["expected_value", "expected_revenue"]  # at the end, where the model can tell what a won lead is worth
 
 
 def write_table(rows: pd.DataFrame, out: Path) -> None:

@@ -52,6 +52,8 @@ def assigned(
             "over": _over(considered, chances, candidate),
             "alternatives": _alternatives(considered, chances.available, candidate),
         }
+        | _value(considered)
+        | _revenue(considered, candidate)
     )
 
 
@@ -68,7 +70,7 @@ def scored(considered: Considered, available: Flags, rep_ids: Sequence[str] | No
     """The answer of a score: every eligible rep, best first, of whom `rep_ids` filters what is shown."""
     frame = _frame(considered, available, None, considered.at)
     kept = ("lead_id", "baseline_probability", "lead_score", "grade", "excluded", "degraded", "warnings")
-    answer = {name: frame[name] for name in (*kept, "model_version", "policy_version")}
+    answer = {name: frame[name] for name in (*kept, "model_version", "policy_version")} | _value(considered)
     shown = [
         place
         for place in _best_first(considered)
@@ -171,8 +173,20 @@ def _empty(decision_id: str | None, lead_id: str, decided_at: datetime) -> dict[
 
 def _scored_rep(considered: Considered, candidate: int, available: bool, top_k: int | None) -> dict[str, Any]:
     rep = considered.candidates[candidate]
-    parts = parts_of_uplift(considered, candidate, top_k)
+    parts = parts_of_uplift(considered, candidate, top_k) | _revenue(considered, candidate)
     return {"rep_id": rep.rep_id, "rep_name": rep.name, "available": available, **parts}
+
+
+def _value(considered: Considered) -> dict[str, float]:
+    """What the lead is worth once it is won, where the model can tell."""
+    value = considered.scores.expected_value if considered.scores else None
+    return {} if value is None else {"expected_value": value}
+
+
+def _revenue(considered: Considered, candidate: int) -> dict[str, float]:
+    """The lead's worth times the chance that this candidate wins it."""
+    value = _value(considered).get("expected_value")
+    return {} if value is None else {"expected_revenue": _shown(considered, candidate) * value}
 
 
 def _alternatives(considered: Considered, available: Flags, candidate: int) -> list[dict[str, Any]]:

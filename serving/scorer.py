@@ -73,6 +73,12 @@ class LeadScores:
         self.log_odds = model.calibration.apply(self._f + part)
         self.probability = expit(self.log_odds)
 
+    @cached_property
+    def expected_value(self) -> float | None:
+        """What the lead is worth once it is won, whoever wins it; None where the model cannot tell."""
+        model = self.scorer.model.value_model
+        return None if model is None else float(model.expected(self.row)[0])
+
     def baseline(self, eligible: np.ndarray) -> float:
         """What rotation would give: the mean probability over the eligible reps. eligible : bool (n_reps,)."""
         return float(self.probability[eligible].mean())

@@ -43,6 +43,7 @@ def test_training_reports_what_the_contract_names(installation):
     assert said["rows"]["used"] + said["rows"]["immature"] == 5_000
     assert {"name", "email", "phone", "company"} <= {one["column"] for one in said["columns"]["excluded"]}
     assert set(said["potential"]["gain"]) == {"value", "low", "high"}
+    assert set(said["value_metrics"]) == {"median_log_error", "r2", "level"}
     json.dumps(said)
 
 
@@ -80,10 +81,12 @@ def test_match_writes_one_row_a_lead_in_the_order_of_the_input(installation, tmp
     assert list(matched) == [
         "lead_id", "rep_id", "probability", "baseline_probability", "uplift", "uplift_low", "uplift_high",
         "lead_score", "grade", "arm", "propensity", "reason_1", "reason_2", "reason_3", "unassigned_reason",
+        "expected_value", "expected_revenue",
     ]  # fmt: skip
     served = matched[matched["rep_id"].notna()]
     assert len(served) == json.loads(said.stdout.splitlines()[-1])["assigned"]
     assert np.allclose(served["probability"] - served["baseline_probability"], served["uplift"], atol=1e-12)
+    assert np.allclose(served["probability"] * served["expected_value"], served["expected_revenue"], rtol=1e-12)
 
 
 def test_batch_and_http_give_the_same_numbers(installation, desk, tmp_path):

@@ -8,6 +8,7 @@ from scipy.special import expit
 from features.columns import ColumnContract
 from features.spells import Spells
 from training.conversion import ConversionModel
+from training.expected_value import judge_value_model
 from training.fit import Parts, assemble, fit_parts, predict_spells
 from training.gain import possible_gain, rules_seen
 from training.lead_model import Recipe
@@ -30,6 +31,7 @@ class Rehearsal:
     lead_alone: np.ndarray  # (n_later,) of the lead part alone
     metrics: dict[str, Estimate]
     lead_metrics: dict[str, Estimate]
+    value_metrics: dict[str, Estimate]  # empty where too few won rows say what they were worth
     recipe: Recipe
     lead_losses: dict[str, float]
     gain: Interval | None
@@ -45,6 +47,7 @@ def rehearse(spells: Spells, contract: ColumnContract, *, seed: int, recipe: Rec
     model = assemble(parts, earlier, contract, verdict="rep_matters", facts={})
     log_odds, lead_alone = predict_spells(model, later)
     rng = np.random.default_rng(seed)
+    won = later.converted == 1
     return Rehearsal(
         model=model,
         rows=np.flatnonzero(late),
@@ -53,6 +56,7 @@ def rehearse(spells: Spells, contract: ColumnContract, *, seed: int, recipe: Rec
         lead_alone=lead_alone,
         metrics=evaluate(later.converted, expit(log_odds), rng),
         lead_metrics=evaluate(later.converted, expit(lead_alone), rng),
+        value_metrics=judge_value_model(model.value_model, later.leads[won], later.value[won], rng),
         recipe=parts.recipe,
         lead_losses=parts.lead_losses,
         gain=possible_gain(model, later),

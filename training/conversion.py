@@ -15,6 +15,7 @@ from features.columns import ColumnContract
 from features.leads import LeadDesign
 from features.pairs import PairDesign, RepMatches
 from training.calibration import Calibration
+from training.expected_value import ValueModel
 from training.lead_model import LeadModel
 from training.rep_effects import RepEffects
 
@@ -37,6 +38,7 @@ class ConversionModel:
     verdict: str
     window_days: float
     facts: Mapping[str, Any] = field(default_factory=dict)  # rows, moments, columns: what a reader asks of a model
+    value_model: ValueModel | None = None  # None where too few won rows say what they were worth
 
     @property
     def speaks(self) -> bool:

@@ -1,6 +1,6 @@
 """From spells to a ConversionModel: F and the rep effects in turn, then the level from the newest rows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import expit
@@ -9,8 +9,9 @@ from features.columns import ColumnContract
 from features.leads import LeadDesign, choose_design
 from features.pairs import PairDesign, RepMatches, find_pairs
 from features.spells import Spells
-from training.calibration import Calibration, recalibrate
+from training.calibration import recalibrate
 from training.conversion import ConversionModel, RosterModel
+from training.expected_value import fit_value_model
 from training.lead_model import LeadModel, Recipe, choose_recipe, fit_lead_model, out_of_fold, with_by_hand
 from training.rep_effects import Evidence, RepEffects, fit_rep_effects, no_reps, offset_of
 from training.splits import cross_folds
@@ -100,24 +101,8 @@ def assemble(
     """The finished model: recalibrated on the newest rows, with the lead score's percentiles and grades."""
     newest = newest_window(spells.at_days, spells.labels.window_days, dated=contract.dated)
     calibration = recalibrate(spells.converted[newest], parts.log_odds[newest])
-    draft = _model(parts, spells, contract, calibration, np.zeros(101), (0.0, 0.0, 0.0), verdict, facts)
-    rotation = rotation_sample(draft, spells)
-    grid = np.percentile(rotation, np.arange(101))
-    cuts = tuple(float(np.quantile(rotation, share)) for share in GRADE_SHARES)
-    return _model(parts, spells, contract, calibration, grid, (cuts[0], cuts[1], cuts[2]), verdict, facts)
-
-
-def _model(
-    parts: Parts,
-    spells: Spells,
-    contract: ColumnContract,
-    calibration: Calibration,
-    grid: np.ndarray,
-    cuts: tuple[float, float, float],
-    verdict: str,
-    facts: dict[str, object],
-) -> ConversionModel:
-    return ConversionModel(
+    won = spells.converted == 1
+    draft = ConversionModel(
         contract=contract,
         lead_model=parts.lead_model,
         lead_design=parts.lead_design,
@@ -125,12 +110,17 @@ def _model(
         reps=spells.reps,
         effects=parts.effects,
         calibration=calibration,
-        score_grid=grid,
-        grade_cuts=cuts,
+        score_grid=np.zeros(101),
+        grade_cuts=(0.0, 0.0, 0.0),
         verdict=verdict,
         window_days=spells.labels.window_days,
         facts=facts,
+        value_model=fit_value_model(contract, spells.leads[won], spells.value[won]),
     )
+    rotation = rotation_sample(draft, spells)
+    cuts = tuple(float(np.quantile(rotation, share)) for share in GRADE_SHARES)
+    grid = np.percentile(rotation, np.arange(101))
+    return replace(draft, score_grid=grid, grade_cuts=(cuts[0], cuts[1], cuts[2]))
 
 
 def rotation_sample(model: ConversionModel, spells: Spells) -> np.ndarray:

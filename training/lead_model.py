@@ -117,7 +117,8 @@ class Logistic:
 
     @property
     def _plain(self) -> PlainDesign:
-        return PlainDesign(self.categorical, self.levels, self.means, self.scales)
+        no_logs = np.zeros(len(self.means), dtype=bool)
+        return PlainDesign(self.categorical, self.levels, self.means, self.scales, no_logs)
 
 
 def choose_recipe(

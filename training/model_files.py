@@ -16,6 +16,7 @@ from features.leads import LeadDesign
 from features.pairs import PairDesign
 from training.calibration import Calibration
 from training.conversion import ConversionModel, RosterModel
+from training.expected_value import ValueModel
 from training.lead_model import LeadModel, Logistic, Trees
 from training.rep_effects import RepEffects
 
@@ -29,8 +30,9 @@ FILES = (
     "canary.json",
     "lead_model.txt",
     "lead_model.json",
+    "value_model.json",
     *(f"{name}.npy" for name in (*EFFECT_FILES, "score_grid")),
-)  # every name a model folder may hold; exactly one of the two lead models is there
+)  # every name a model folder may hold; exactly one of the two lead models is there, a value model perhaps
 CANARIES = 32
 CANARY_REPS = 8
 
@@ -42,6 +44,8 @@ def save(model: ConversionModel, folder: Path) -> None:
     for name in EFFECT_FILES:
         np.save(folder / f"{name}.npy", np.ascontiguousarray(getattr(model.effects, name)), allow_pickle=False)
     np.save(folder / "score_grid.npy", model.score_grid, allow_pickle=False)
+    if model.value_model is not None:
+        _write(folder / "value_model.json", model.value_model.to_json())
     _write(folder / "reps.json", [_rep_to_json(rep) for rep in model.reps])
     _write(
         folder / "model.json",
@@ -76,6 +80,7 @@ def load(folder: Path) -> ConversionModel:
     )
     reps = json.loads((folder / "reps.json").read_text(encoding="utf-8"))
     cuts = about["grade_cuts"]
+    worth = folder / "value_model.json"
     return ConversionModel(
         contract=ColumnContract.from_json(about["contract"]),
         lead_model=_load_lead_model(folder),
@@ -89,6 +94,7 @@ def load(folder: Path) -> ConversionModel:
         verdict=about["verdict"],
         window_days=float(about["window_days"]),
         facts=about["facts"],
+        value_model=ValueModel.from_json(json.loads(worth.read_text(encoding="utf-8"))) if worth.exists() else None,
     )
 
 
@@ -109,10 +115,13 @@ def canary_rows(model: ConversionModel) -> dict[str, Any]:
 
 
 def canary_answers(model: ConversionModel, leads: np.ndarray, at_days: np.ndarray) -> np.ndarray:
-    """What this model says of canary leads: F, and P under its first few reps, shape (n, 1 + n_reps)."""
-    lead = model.lead_model.log_odds(leads)[:, None]
-    reps = model.reps[:CANARY_REPS]
-    return np.hstack([lead, RosterModel(model, reps).probability(leads, at_days)]) if reps else lead
+    """What this model says of canary leads: F, the log of their worth if it tells, P under its first few reps."""
+    said = [model.lead_model.log_odds(leads)[:, None]]
+    if model.value_model is not None:
+        said.append(np.log(model.value_model.expected(leads))[:, None])
+    if reps := model.reps[:CANARY_REPS]:
+        said.append(RosterModel(model, reps).probability(leads, at_days))
+    return np.hstack(said)
 
 
 def check_canaries(model: ConversionModel, folder: Path, *, tolerance: float = 1e-9) -> None:

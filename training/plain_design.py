@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from features.columns import ColumnContract
+from features.leads import skewed
 
 CLIP = 4.0  # standard deviations, so that one odd number cannot carry a prediction away
 
@@ -19,13 +20,16 @@ class PlainDesign:
     levels: tuple[int, ...]  # level count of each categorical feature
     means: np.ndarray  # (n_numbers,)
     scales: np.ndarray  # (n_numbers,)
+    logarithms: np.ndarray  # bool (n_numbers,): taken as log(1 + x), as its tail is long
 
     def matrix(self, leads: np.ndarray) -> np.ndarray:
         """Shape (n, k): 1, levels, numbers, marks of missing numbers. A level not known has no column."""
         plain = [i for i in range(leads.shape[1]) if i not in self.categorical]
         codes = [leads[:, [f]] == np.arange(n) for f, n in zip(self.categorical, self.levels, strict=True)]
-        values = leads[:, plain]
-        scaled = np.clip(np.nan_to_num((values - self.means) / self.scales, nan=0.0), -CLIP, CLIP)
+        values = _with_logs(leads[:, plain], self.logarithms)
+        # Clipped first: an odd number must not overflow.
+        near = np.clip(values, self.means - CLIP * self.scales, self.means + CLIP * self.scales)
+        scaled = np.nan_to_num((near - self.means) / self.scales, nan=0.0)
         return np.column_stack([np.ones(len(leads)), *codes, scaled, np.isnan(values)]).astype(float)
 
     def feature_of_column(self, n_features: int) -> list[int]:
@@ -42,16 +46,29 @@ class PlainDesign:
     def from_json(cls, value: Mapping[str, Any]) -> "PlainDesign":
         """The design that `to_json` wrote."""
         numbers = {name: np.array(value[name], dtype=float) for name in ("means", "scales")}
-        return cls(tuple(value["categorical"]), tuple(value["levels"]), **numbers)
+        logarithms = np.array(value["logarithms"], dtype=bool)
+        return cls(tuple(value["categorical"]), tuple(value["levels"]), **numbers, logarithms=logarithms)
 
 
-def measure_design(contract: ColumnContract, leads: np.ndarray) -> PlainDesign:
-    """The design of a contract's lead matrix, with the means and spreads of its numbers."""
+def measure_design(contract: ColumnContract, leads: np.ndarray, *, tame_tails: bool = False) -> PlainDesign:
+    """The design of a contract's lead matrix, with the means and spreads of its numbers.
+
+    tame_tails : take numbers with a long tail as logs. What deals are worth follows the logs of what firms are;
+    for the chance to convert, the logs gained nothing on six data sets.
+    """
     plain = [i for i in range(leads.shape[1]) if i not in contract.categorical]
-    values = leads[:, plain]
+    raw = leads[:, plain]
+    logarithms = np.array([tame_tails and skewed(column[~np.isnan(column)]) for column in raw.T], dtype=bool)
+    values = _with_logs(raw, logarithms)
     known = ~np.isnan(values)
     counts = np.maximum(known.sum(axis=0), 1)
     means = np.where(known, values, 0.0).sum(axis=0) / counts
     spread = np.sqrt(np.where(known, (values - means) ** 2, 0.0).sum(axis=0) / counts)
     levels = tuple(len(contract.features[i].levels) for i in contract.categorical)
-    return PlainDesign(contract.categorical, levels, means, np.where(spread > 0, spread, 1.0))
+    return PlainDesign(contract.categorical, levels, means, np.where(spread > 0, spread, 1.0), logarithms)
+
+
+def _with_logs(values: np.ndarray, logarithms: np.ndarray) -> np.ndarray:
+    changed = values.copy()
+    changed[:, logarithms] = np.log1p(np.maximum(values[:, logarithms], 0.0))
+    return changed
