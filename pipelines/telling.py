@@ -1,5 +1,6 @@
 """What each command says to a person when nobody asked for JSON."""
 
+import math
 from typing import Any
 
 from data.store.keys import Key
@@ -52,6 +53,7 @@ def trained(made: dict[str, Any]) -> None:
     rows = [[name, figure(both[0][name]), figure(both[1][name])] for name in both[0]]
     table("On the newest fifth of the rows, which the judged fit had not seen",
           ["metric", "lead and rep", "lead alone"], rows)  # fmt: skip
+    _worth(made["value_metrics"])
     _potential(made["potential"])
     state = "is now the champion" if made["promoted"] else "is kept as a challenger"
     OUT.print(f"Model version {made['model_version']} {state}.")
@@ -148,6 +150,16 @@ def findings(made: dict[str, Any]) -> None:
         OUT.print("Everything the ledger keeps beside its rows agrees with them.")
     for one in made["findings"]:
         OUT.print("  ".join(f"{name}: {value}" for name, value in one.items()), markup=False)
+
+
+def _worth(metrics: dict[str, Any]) -> None:
+    if not metrics:
+        return
+    factor, level = metrics["median_log_error"]["value"], metrics["level"]
+    OUT.print(
+        f"What a won lead is worth is missed by a factor of {math.exp(factor):.2f} or less in half of the deals; "
+        f"on the whole it is expected at {figure(level)} of what was seen."
+    )
 
 
 def _potential(potential: dict[str, Any]) -> None:

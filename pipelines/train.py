@@ -117,6 +117,7 @@ def model_facts(prepared: Prepared, rehearsal: Rehearsal, potential: Potential, 
         "columns": columns_of(prepared),
         "metrics": plain_metrics(rehearsal.metrics),
         "lead_alone_metrics": plain_metrics(rehearsal.lead_metrics),
+        "value_metrics": plain_metrics(rehearsal.value_metrics),
         "potential": plain_potential(potential, rehearsal),
         "target": prepared.dataset.description.target,
         "currency": prepared.dataset.description.currency,
@@ -135,7 +136,11 @@ def register(
         BundleStore(settings.home).install(folder)
         run = registry.log_run(
             parameters={"seed": seed, "lead_model": trained.rehearsal.recipe.kind, **rows_of(trained.prepared)},
-            metrics={**trained.rehearsal.metrics, **_prefixed("lead_alone_", trained.rehearsal.lead_metrics)},
+            metrics={
+                **trained.rehearsal.metrics,
+                **_prefixed("lead_alone_", trained.rehearsal.lead_metrics),
+                **_prefixed("value_", trained.rehearsal.value_metrics),
+            },
             data_hash=data_hash(trained.prepared.dataset),
             digest=manifest.digest,
             figures=figures_of(trained),
@@ -228,6 +233,7 @@ def summary(trained: Trained, run: RunInfo, decision: promotion.Decision) -> dic
         "grounds": list(decision.grounds),
         "metrics": plain_metrics(trained.rehearsal.metrics),
         "lead_alone_metrics": plain_metrics(trained.rehearsal.lead_metrics),
+        "value_metrics": plain_metrics(trained.rehearsal.value_metrics),
         "rows": rows_of(trained.prepared),
         "columns": columns_of(trained.prepared),
         "potential": plain_potential(trained.potential, trained.rehearsal),
