@@ -59,7 +59,7 @@ def differences(judged: Sequence[Judged], log: Log, rng: np.random.Generator) ->
     for name, over in pairs:
         if over not in by_name:
             continue
-        gap = difference(by_name[name], by_name[over], log, rng)
+        gap = difference(by_name[name], by_name[over], log, rng, clusters=over == BASELINE)
         if gap is None:
             continue
         made.append(

@@ -58,14 +58,22 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Scores:
+    """One estimator's score and weight of each row of the whole log; NaN where the policy was not judged."""
+
+    values: np.ndarray
+    weight: np.ndarray
+
+
+@dataclass(frozen=True)
 class Judged:
-    """What is to be said of one policy; arrays are over the whole log, NaN where the policy was not judged."""
+    """What is to be said of one policy."""
 
     name: str
     lines: tuple[Line, ...]
     overlap: Overlap
-    scores: np.ndarray  # of the headline
-    weight: np.ndarray
+    headline: Scores
+    by_rep: Scores  # without clusters; the same as the headline's where there are none
     refused: str | None = None  # why no number is given
 
 
@@ -102,9 +110,8 @@ def judge(name: str, log: Log, target: np.ndarray, rng: np.random.Generator, row
         return _refused(name, log, found)
     expected = direct_method(target, part.predicted)
     lines.append(Line("dm", False, expected, found.effective_sample_size, None))
-    return Judged(
-        name, tuple(lines), found, _spread(scores[headline], places, log), _spread(by[headline], places, log)
-    )
+    headline_scores, by_rep = (_spread(scores[each], by[each], places, log) for each in (headline, "dr"))
+    return Judged(name, tuple(lines), found, headline_scores, by_rep)
 
 
 def judge_as_it_ran(name: str, log: Log, rng: np.random.Generator) -> Judged:
@@ -116,21 +123,27 @@ def judge_as_it_ran(name: str, log: Log, rng: np.random.Generator) -> Judged:
     even = np.ones(rows)
     scores = ips_scores(log.converted, log.logged, log.logged)
     line = _line("ips", True, scores, even, log, rng)
-    return Judged(name, (line,), found, scores, even)
+    observed = Scores(scores, even)
+    return Judged(name, (line,), found, observed, observed)
 
 
-def difference(one: Judged, over: Judged, log: Log, rng: np.random.Generator) -> PolicyValue | None:
+def difference(
+    one: Judged, over: Judged, log: Log, rng: np.random.Generator, *, clusters: bool = True
+) -> PolicyValue | None:
     """How much more the first policy is worth, on the rows where both were judged, by one score a row.
 
+    clusters : whether a headline by clusters of reps may be used; between two policies that prefer reps of the same
+        cluster it may not, for their weights would cancel and leave the outcome model's mere opinion.
     None where either was refused, or the common rows are too few for one of them.
     """
-    common = ~(np.isnan(one.scores) | np.isnan(over.scores))
-    if one.refused or over.refused or not common.any():
+    if one.refused or over.refused:
         return None
-    weights = [policy.weight[common] for policy in (one, over)]
-    if min(effective_sample_size(weight) for weight in weights) < LEAST_EFFECTIVE:
+    first, second = (policy.headline if clusters else policy.by_rep for policy in (one, over))
+    common = ~(np.isnan(first.values) | np.isnan(second.values))
+    weights = [first.weight[common], second.weight[common]]
+    if not common.any() or min(effective_sample_size(weight) for weight in weights) < LEAST_EFFECTIVE:
         return None
-    gap = (one.scores - over.scores)[common]
+    gap = (first.values - second.values)[common]
     found = estimate(gap) if all(_dense(weight) for weight in weights) else bootstrapped(gap, log.block[common], rng)
     return found if log.verified else found.without_interval()
 
@@ -144,7 +157,7 @@ def too_little(found: Overlap) -> str:
 
 
 def _refused(name: str, log: Log, found: Overlap) -> Judged:
-    nothing = np.full(len(log.converted), np.nan)
+    nothing = Scores(*np.full((2, len(log.converted)), np.nan))
     return Judged(name, (), found, nothing, nothing, refused=too_little(found))
 
 
@@ -163,7 +176,7 @@ def _dense(weight: np.ndarray) -> bool:
     return bool(effective_sample_size(weight) >= NORMAL_EFFECTIVE and weight.max() <= NORMAL_SHARE * weight.sum())
 
 
-def _spread(values: np.ndarray, places: np.ndarray, log: Log) -> np.ndarray:
-    everywhere = np.full(len(log.converted), np.nan)
-    everywhere[places] = values
-    return everywhere
+def _spread(values: np.ndarray, weight: np.ndarray, places: np.ndarray, log: Log) -> Scores:
+    everywhere = np.full((2, len(log.converted)), np.nan)
+    everywhere[:, places] = values, weight
+    return Scores(*everywhere)

@@ -1,0 +1,53 @@
+"""What `evaluate` and `plan` say to a person when nobody asked for JSON."""
+
+from typing import Any
+
+from pipelines.console import OUT, table
+
+
+def evaluated(made: dict[str, Any]) -> None:
+    """What each policy would have been worth."""
+    rows = made["rows"]
+    OUT.print(f"{rows['judged']:,} leads judged: {made['label']}. In {made['unit']}.", markup=False)
+    headlines = [row for row in made["policies"] if row["headline"]]
+    table(
+        "What each policy would have been worth (90 % intervals)",
+        ["policy", "value", "low", "high", "by", "counts as", ""],
+        [
+            [row["name"], *(_rate(row[end]) for end in ("value", "low", "high")), row["estimator"],
+             f"{row['effective_sample_size']:,.0f} of {row['rows']:,}", row["warning"]]
+            for row in headlines
+        ],
+    )  # fmt: skip
+    over = [row for row in made["differences"] if row["over"] == made["baseline"]]
+    table(
+        f"Over {made['baseline']}, in points",
+        ["policy", "gain", "low", "high"],
+        [[row["name"], *(_points(row[end]) for end in ("value", "low", "high"))] for row in over],
+    )
+    for one in made["refused"]:
+        OUT.print(f"- {one['name']}: no figure. {one['why']}", markup=False)
+    for one in made["diagnostics"]:
+        if one["warning"]:
+            OUT.print(f"- {one['name']}: {one['warning']}", markup=False)
+    for note in made["notes"]:
+        OUT.print(f"- {note}", markup=False)
+
+
+def planned(made: dict[str, Any]) -> None:
+    """How long a trial must run."""
+    OUT.print(
+        f"To find {made['lift_points']:.1f} points above {made['rate']:.1%} with power {made['power']:.0%} "
+        f"(two-sided {made['significance']:.0%}), at {made['leads_per_month']:,.0f} leads a month:"
+    )
+    rows = [[f"{each['share']:.0%}", f"{each['leads']:,}", f"{each['months']:.1f}"] for each in made["shares"]]
+    table("", ["held out", "leads in all", "months"], rows)
+    OUT.print(made["note"])
+
+
+def _rate(value: float | None) -> str:
+    return "" if value is None else f"{value:.2%}"
+
+
+def _points(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:+.2f}"
