@@ -258,9 +258,8 @@ def loads_of(conn: Connection, reps: Sequence[Rep], at: datetime) -> Loads:
 
 def row_of(case: Case, draw: Draw) -> DecisionRow:
     """The decision as the ledger keeps it: with everything that a replay of the policy needs."""
-    ask, considered, given = case.ask, case.considered, draw.chances
-    in_force = considered.in_force
-    nobody = np.zeros(len(considered.candidates), dtype=bool)
+    ask, considered = case.ask, case.considered
+    in_force, nobody = considered.in_force, np.zeros(len(considered.candidates), dtype=bool)
     row = DecisionRow(
         decision_id=draw.decision_id,
         client_id=ask.client_id,
@@ -277,7 +276,7 @@ def row_of(case: Case, draw: Draw) -> DecisionRow:
         policy_version=in_force.policy_version,
         model_version=in_force.loaded.version if in_force.loaded else None,
         model_digest=in_force.loaded.digest if in_force.loaded else None,
-        candidates=tuple(rep.rep_id for rep in considered.candidates),
+        candidates=tuple(case.rep_ids),
         excluded=considered.excluded(nobody),
         available=nobody,
         probability=considered.probability,
@@ -290,10 +289,14 @@ def row_of(case: Case, draw: Draw) -> DecisionRow:
         seed=draw.seed,
         draw_number=draw.number,
     )
-    if given is None or draw.candidate is None:
+    if draw.chances is None or draw.candidate is None:
         return row
-    rep = considered.candidates[draw.candidate]
-    state = {name: getattr(given.state, name) for name in ("open_leads", "today", "won", "closed")}
+    return _with_rep(row, considered, draw.chances, draw.candidate)
+
+
+def _with_rep(row: DecisionRow, considered: Considered, given: Chances, candidate: int) -> DecisionRow:
+    """The row with what chance was given to whom, and who got the lead."""
+    rep, interval = considered.candidates[candidate], considered.uplift(candidate)
     row = replace(
         row,
         excluded=considered.excluded(given.available),
@@ -302,19 +305,18 @@ def row_of(case: Case, draw: Draw) -> DecisionRow:
         propensity_control=given.control,
         propensity=given.mixture,
         prices=given.prices,
-        state=state,
-        arm=given.arm(draw.candidate),
+        state={name: getattr(given.state, name) for name in ("open_leads", "today", "won", "closed")},
+        arm=given.arm(candidate),
         holdout_share=given.share,
         rep_drawn=rep.rep_id,
         rep_id=rep.rep_id,
         window=capacity.local_day(rep, considered.at),
     )
-    interval = considered.uplift(draw.candidate)
     if interval is None:
         return row
     return replace(
         row,
-        probability_chosen=float(considered.probability[draw.candidate]),
+        probability_chosen=float(considered.probability[candidate]),
         uplift=interval.value,
         uplift_low=interval.low,
         uplift_high=interval.high,

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import settings as thorough
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
@@ -65,6 +66,7 @@ settings = st.builds(
 
 
 @pytest.mark.parametrize("name", METHODS)
+@thorough(max_examples=40)
 @given(situations(), settings)
 def test_propensities_are_a_distribution_over_the_available(name, case, given_settings):
     chances = METHODS[name](case, given_settings)
@@ -75,6 +77,7 @@ def test_propensities_are_a_distribution_over_the_available(name, case, given_se
 
 
 @pytest.mark.parametrize("name", METHODS)
+@thorough(max_examples=40)
 @given(situations(), settings, st.randoms(use_true_random=False))
 def test_the_order_of_the_roster_never_matters(name, case, given_settings, random):
     order = list(range(len(case.reps)))
