@@ -134,7 +134,8 @@ class LeadScores:
         scale = float((expit(here) - expit(base)) / gap) if abs(gap) > 1e-9 else float(expit(here) * expit(-here))
         terms, shares = lead_shares(model.contract, parts[:-1] * model.calibration.slope, scale=scale)
         values = [self.lead.get(term.feature) for term in terms]
-        whole = self.baseline(eligible) - float(model.score_grid.mean())
+        average = float(np.trapezoid(model.score_grid)) / 100  # the mean of what the percentiles are of
+        whole = self.baseline(eligible) - average
         return largest(terms, values, shares, k, unnamed=whole - float(shares.sum()))
 
     @cached_property

@@ -287,3 +287,13 @@ def small_spells(small_world):
     from pipelines.prepare import prepare
 
     return prepare(small_world[1])
+
+
+@pytest.fixture(scope="session")
+def small_fit(small_spells):
+    """What the small world teaches, with the verdict that reps matter: (Parts, ConversionModel)."""
+    from training.fit import assemble, fit_parts
+
+    parts = fit_parts(small_spells.spells, small_spells.contract, seed=1)
+    facts = {"rows": len(small_spells.spells)}
+    return parts, assemble(parts, small_spells.spells, small_spells.contract, verdict="rep_matters", facts=facts)
