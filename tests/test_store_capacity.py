@@ -153,7 +153,9 @@ def test_a_recycled_lead_frees_its_slot_once_and_is_decided_anew(floor):
 def test_a_timed_out_lead_frees_its_slot_and_stays_with_its_rep(floor):
     floor.decide()
     assert release(floor, "timed_out")
+    before = floor.state()
     assert not release(floor, "timed_out")
+    assert floor.state() == before
     assert floor.load() == (0, 1)
     assert floor.standing() == "D-L-1"
     assert (floor.state().status, floor.state().rep_id) == ("open", "R-1")

@@ -38,9 +38,11 @@ def test_only_vectors_of_numbers_are_packed(values):
         pack({"x": values})
 
 
-def test_a_packed_blob_that_was_cut_off_is_noticed():
-    with pytest.raises(ValueError):
-        unpack(pack({"x": np.zeros(4)})[:-1])
+def test_a_packed_blob_that_was_cut_off_or_added_to_is_noticed():
+    blob = pack({"x": np.zeros(4)})
+    for wrong in (blob[:-1], blob + b"x", b""):
+        with pytest.raises(ValueError):
+            unpack(wrong)
 
 
 @given(st.datetimes(timezones=st.just(UTC)))

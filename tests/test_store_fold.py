@@ -74,6 +74,12 @@ def test_a_closed_lead_stays_with_whoever_closed_it():
     assert (state.rep_id, state.status, state.version) == ("R-1", "won", 2)
 
 
+def test_a_version_does_not_fall_where_an_earlier_end_comes_to_light():
+    there_and_back = [happened("owner_changed", 10, rep_id="R-2"), happened("owner_changed", 12, rep_id="R-1")]
+    assert one(*there_and_back).version == 3
+    assert one(*there_and_back, happened("won", 5)).version == 3
+
+
 def test_a_lead_put_back_into_a_queue_is_nobodys():
     state = one(happened("owner_changed", 5, rep_id=None))
     assert (state.rep_id, state.status, state.holds_slot) == (None, "unassigned", False)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from data.errors import ConflictError
 from data.roster import Rep
@@ -137,17 +138,27 @@ def test_one_lead_under_sixteen_keys_gets_one_rep(patient):
 
 
 def test_outcomes_told_at_once_and_twice_have_one_effect(patient, store_floor):
-    for number in range(4):
+    for number in range(12):
         patient.decide(f"L-{number}", ("R-1", "R-2")[number % 2])
-    events = [store_floor.event("won", lead=f"L-{number}", value=1.0) for number in range(4)]
-
-    def tell(number):
-        return patient.tell(*random.Random(number).sample(events, 4))
-
-    said = [each for told in at_once(8, tell) for each in told]
-    assert sorted(said) == ["accepted"] * 4 + ["duplicate"] * 28
-    assert (patient.load("R-1"), patient.load("R-2")) == ((0, 2), (0, 2))
+    events = [store_floor.event("won", lead=f"L-{number}", value=1.0) for number in range(12)]
+    told = at_once(8, lambda number: patient.tell(*events[:: 1 if number % 2 else -1]))
+    assert sorted(each for one in told for each in one) == ["accepted"] * 12 + ["duplicate"] * 84
+    assert (patient.load("R-1"), patient.load("R-2")) == ((0, 6), (0, 6))
     assert examine(patient.ledger) == []
+
+
+@pytest.mark.parametrize("ledger_url", ["postgresql"], indirect=True)
+def test_an_outcome_waits_for_the_decision_that_is_being_written(patient):
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    with patient.ledger.writing() as tx:
+        patient.write(tx, patient.row())
+        teller = threading.Thread(target=lambda: patient.tell(kind="won"))
+        teller.start()
+        while teller.is_alive() and not tx.execute(waiting).scalar_one():
+            pass
+    teller.join()
+    assert patient.state().status == "won"
+    assert patient.load() == (0, 1)
 
 
 def test_batches_that_free_slots_of_the_same_reps_never_wait_for_each_other(patient, store_floor):
