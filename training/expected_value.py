@@ -14,12 +14,10 @@ import numpy as np
 from features.columns import ColumnContract
 from training.metrics import BOOTSTRAP_DRAWS, Estimate
 from training.plain_design import PlainDesign, measure_design
+from training.ridge import fit_ridge
 
 LEAST_VALUES = 50  # won rows with a value: fewer say too little of what moves it
 LEAST_JUDGED = 20  # later ones that its error is measured on
-RIDGE = 4.0  # prior precision of a coefficient: sd .5 in logs
-VARIANCE_ROUNDS = 5
-LEAST_VARIANCE = 1e-6  # of the logs around the fit: deals of one fixed price must not make it singular
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,7 @@ def fit_value_model(contract: ColumnContract, leads: np.ndarray, value: np.ndarr
         return None
     rows, logs = leads[positive], np.log(value[positive])
     design = measure_design(contract, rows, tame_tails=True)
-    coefficients = _ridge(design.matrix(rows), logs)
+    coefficients = fit_ridge(design.matrix(rows), logs)
     fitted = np.clip(design.matrix(rows) @ coefficients, logs.min(), logs.max())
     return ValueModel(
         design=design,
@@ -106,17 +104,3 @@ def _figures(seen: np.ndarray, typical: np.ndarray, expected: np.ndarray) -> dic
         "r2": 1 - float(np.mean(missed**2)) / variance if variance else float("nan"),
         "level": float(expected.mean() / seen.mean()),
     }
-
-
-def _ridge(design: np.ndarray, logs: np.ndarray) -> np.ndarray:
-    """Coefficients under a normal prior, the intercept free; the noise's variance is estimated along with them."""
-    precision = np.full(design.shape[1], RIDGE)
-    precision[0] = 1e-6
-    gram, target = design.T @ design, design.T @ logs
-    variance = max(float(np.var(logs)), LEAST_VARIANCE)
-    for _ in range(VARIANCE_ROUNDS):
-        penalised = gram + np.diag(precision * variance)
-        coefficients = np.linalg.solve(penalised, target)
-        free = len(logs) - float(np.trace(np.linalg.solve(penalised, gram)))
-        variance = max(float(np.sum((logs - design @ coefficients) ** 2)) / max(free, 1.0), LEAST_VARIANCE)
-    return np.asarray(coefficients)

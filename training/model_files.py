@@ -22,7 +22,8 @@ from training.rep_effects import RepEffects
 
 FORMAT = 1
 EFFECT_FILES = (
-    "effects", "covariance", "shrinkage_variance", "prior_variance", "hand_effects", "beta", "beta_covariance",
+    "effects", "covariance", "shrinkage_variance", "prior_variance", "hand_effects", "hand_sd", "beta",
+    "beta_covariance",
 )  # fmt: skip
 FILES = (
     "model.json",
@@ -38,8 +39,10 @@ CANARY_REPS = 8
 
 
 def save(model: ConversionModel, folder: Path) -> None:
-    """Write the model's files into `folder`, which must be empty or not there."""
+    """Write the model's files into `folder`. Raises ValueError where anything is in it already."""
     folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):  # a lead model of the other kind, left there, would be loaded instead
+        raise ValueError(f"{folder} is not empty: a model is written into a folder of its own.")
     _save_lead_model(model.lead_model, folder)
     for name in EFFECT_FILES:
         np.save(folder / f"{name}.npy", np.ascontiguousarray(getattr(model.effects, name)), allow_pickle=False)
@@ -115,12 +118,16 @@ def canary_rows(model: ConversionModel) -> dict[str, Any]:
 
 
 def canary_answers(model: ConversionModel, leads: np.ndarray, at_days: np.ndarray) -> np.ndarray:
-    """What this model says of canary leads: F, the log of their worth if it tells, P under its first few reps."""
+    """What this model says of canary leads: F, the log of their worth if it tells, P under some reps and under all.
+
+    P stands there by itself for the first few reps, and as a mean for the whole roster.
+    """
     said = [model.lead_model.log_odds(leads)[:, None]]
     if model.value_model is not None:
         said.append(np.log(model.value_model.expected(leads))[:, None])
-    if reps := model.reps[:CANARY_REPS]:
-        said.append(RosterModel(model, reps).probability(leads, at_days))
+    if model.reps:
+        p = RosterModel(model, model.reps).probability(leads, at_days)
+        said += [p[:, :CANARY_REPS], p.mean(axis=1, keepdims=True)]
     return np.hstack(said)
 
 

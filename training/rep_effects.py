@@ -40,6 +40,7 @@ class RepEffects:
     shrinkage_variance: np.ndarray  # (width,) tau^2 that the effects were shrunk by
     prior_variance: np.ndarray  # (width,) the cautious tau^2: a rep never seen has effects 0 with this variance
     hand_effects: np.ndarray  # (n_reps,) g_r: how rows picked by hand for this rep differed; 0 at prediction
+    hand_sd: np.ndarray  # (n_reps,) posterior standard deviation of g_r
     hand_variance: float  # tau_hand^2
     beta: np.ndarray  # (n_pairs,)
     beta_covariance: np.ndarray  # (n_pairs, n_pairs)
@@ -54,6 +55,7 @@ def no_reps(width: int, n_pairs: int) -> RepEffects:
         shrinkage_variance=np.full(width, OVERALL_SD**2),
         prior_variance=np.full(width, INTERVAL_SD**2),
         hand_effects=np.empty(0),
+        hand_sd=np.empty(0),
         hand_variance=HAND_SD**2,
         beta=np.zeros(n_pairs),
         beta_covariance=np.eye(n_pairs) / PAIR_PRECISION,
@@ -101,12 +103,14 @@ def fit_rep_effects(
         if change < SETTLED:
             break
     cautious = np.maximum(variance, _cautious_variance(effects, information, group))
+    covariance = _posterior(information, cautious)
     return RepEffects(
         effects=effects[:, :-1],
-        covariance=_posterior(information, cautious)[:, :-1, :-1],
+        covariance=covariance[:, :-1, :-1],
         shrinkage_variance=variance[:-1],
         prior_variance=cautious[:-1],
         hand_effects=effects[:, -1],
+        hand_sd=np.sqrt(covariance[:, -1, -1]),
         hand_variance=float(variance[-1]),
         beta=beta[:-1],
         beta_covariance=beta_covariance[:-1, :-1],
