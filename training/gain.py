@@ -7,7 +7,7 @@ be too high: the winner's curse.
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from features.pairs import RepMatches
 from features.spells import Spells
@@ -45,7 +45,7 @@ def possible_gain(model: ConversionModel, later: Spells) -> Interval | None:
     employed = _employed(later)
     slope, standard_error = _slope_of_differences(model, roster, later.take(np.flatnonzero(clean)), rules, employed)
     predicted = _predicted_gain(roster, later, rules, employed)
-    half = float(norm.ppf(0.95)) * standard_error * predicted
+    half = float(ndtri(0.95)) * standard_error * predicted
     return Interval(slope * predicted, slope * predicted - half, slope * predicted + half)
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
 
 @dataclass(frozen=True)
@@ -49,5 +49,5 @@ def uplift_interval(
     common = gradient @ pairs
     variance = gradient**2 @ own + common @ beta_covariance @ common
     value = float(probability @ weight)
-    half = float(norm.ppf(0.5 + level / 2) * np.sqrt(variance))
+    half = float(ndtri(0.5 + level / 2) * np.sqrt(variance))
     return Interval(value, value - half, value + half)
