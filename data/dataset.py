@@ -8,22 +8,22 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from data.assembly import Assembled, assemble, exported_at
 from data.description import Description
 from data.errors import InputError
-from data.files import DESCRIPTION, Chosen, among, in_folder
-from data.frames import frame_source
-from data.lead_table import clean_leads, is_dated
+from data.intake.assembly import Assembled, assemble, exported_at
+from data.intake.files import DESCRIPTION, Chosen, among, in_folder
+from data.intake.frames import frame_source
+from data.intake.lead_table import clean_leads, is_dated
+from data.intake.moments import days
+from data.intake.reading import read_source
+from data.intake.renaming import rename
+from data.intake.rep_table import roster_of
+from data.intake.rows import gathered, joined
+from data.intake.saving import write_dataset
 from data.mapping import described
-from data.moments import days
 from data.names import TABLES
 from data.personal import PERSONAL, is_personal
-from data.reading import read_source
-from data.renaming import rename
-from data.rep_table import roster_of
 from data.roster import Rep
-from data.rows import gathered, joined
-from data.saving import write_dataset
 
 __all__ = [
     "PERSONAL", "Dataset", "dataset_from_tables", "is_personal", "load_dataset", "load_files", "load_leads",
@@ -37,7 +37,7 @@ class Dataset:
 
     leads : lead_id, created_at, at_days; every other column is an attribute as it was written.
     reps : rep_id and whatever else is known of a rep.
-    assignments : data.assignment_table.COLUMNS, in time order; one row a spell.
+    assignments : data.intake.assignment_table.COLUMNS, in time order; one row a spell.
     Without dates, `at_days` is the rank in the order that stands for time.
     """
 

@@ -5,8 +5,8 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.errors import SchemaErrors
 
-from data.assignment_table import ASSIGNED_BY
-from data.outcomes import OUTCOMES
+from data.intake.assignment_table import ASSIGNED_BY
+from data.intake.outcomes import OUTCOMES
 
 _INSTANT = pd.DatetimeTZDtype("us", "UTC")
 

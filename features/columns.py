@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from data.amounts import number_of
+from data.intake.amounts import number_of
 
 KINDS = ("number", "flag", "category", "date", "list")
 OTHER = "(other)"

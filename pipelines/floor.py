@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from data.dataset import Dataset
-from data.moments import days
+from data.intake.moments import days
 from data.roster import Rep
 from features.pairs import RepMatches, find_pairs
 from features.spells import CONVERTED, Spells

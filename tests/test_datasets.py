@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 import pandas as pd
 import pytest
 
-from data.assignment_table import COLUMNS
 from data.dataset import PERSONAL, dataset_from_tables, load_dataset, load_leads
 from data.description import Description
 from data.errors import InputError
-from data.moments import days
+from data.intake.assignment_table import COLUMNS
+from data.intake.moments import days
+from data.intake.reading import read_source
 from data.personal import is_personal
-from data.reading import read_source
 from data.roster import Rep
 from data.schema import check_tables
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from data.description import Description
-from data.moments import days, read_moments
+from data.intake.moments import days, read_moments
 
 
 def at(text: str) -> pd.Timestamp:

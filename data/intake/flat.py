@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from data.assignment_table import (
+from data.description import Description
+from data.intake.assignment_table import (
     MOMENTS,
     assignment_columns,
     refuse_repeated_spells,
@@ -11,14 +12,13 @@ from data.assignment_table import (
     take_facts,
     take_owner,
 )
-from data.cleaning import date_only, refuse_repeated, settle_day_order, take_ids
-from data.description import Description
-from data.lead_table import dates_of_leads, is_dated, lead_columns, take_order
-from data.moments import days
+from data.intake.cleaning import date_only, refuse_repeated, settle_day_order, take_ids
+from data.intake.lead_table import dates_of_leads, is_dated, lead_columns, take_order
+from data.intake.moments import days
+from data.intake.renaming import Renamed, require
+from data.intake.rep_table import reps_named_in
+from data.intake.rows import Rows
 from data.names import ASSIGNMENT_COLUMNS
-from data.renaming import Renamed, require
-from data.rep_table import reps_named_in
-from data.rows import Rows
 
 
 def split(

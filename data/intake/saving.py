@@ -10,9 +10,9 @@ import yaml
 
 from data.description import Description
 from data.errors import InputError
-from data.files import DESCRIPTION, REJECTS
+from data.intake.files import DESCRIPTION, REJECTS
+from data.intake.reading import SUFFIXES
 from data.names import TABLES
-from data.reading import SUFFIXES
 
 if TYPE_CHECKING:
     from data.dataset import Dataset
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _DERIVED = ("at_days", "closed_days", "spell", "last_spell")
 _KEPT = (
     "name", "notes", "time_zone", "target", "window", "outcome_is_final", "exported_at", "reps", "post_assignment",
-    "personal", "types", "currency",
+    "personal", "keep", "types", "currency",
 )  # fmt: skip
 
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from data.cleaning import as_text
 from data.description import ANY_OTHER, Description
+from data.intake.cleaning import as_text
+from data.intake.rows import Rows
 from data.names import listed, one_line, plain
-from data.rows import Rows
 
 OUTCOMES = ("won", "lost", "open", "qualified")
 _SHOWN = 5

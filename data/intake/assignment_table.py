@@ -5,7 +5,8 @@ from collections.abc import Collection
 import numpy as np
 import pandas as pd
 
-from data.cleaning import (
+from data.description import Description
+from data.intake.cleaning import (
     as_text,
     date_only,
     refuse_queues,
@@ -14,12 +15,11 @@ from data.cleaning import (
     take_moments,
     take_numbers,
 )
-from data.description import Description
-from data.lead_table import is_dated, no_date
-from data.moments import days
-from data.outcomes import outcome_columns, take_outcomes
-from data.renaming import Renamed, require
-from data.rows import Rows
+from data.intake.lead_table import is_dated, no_date
+from data.intake.moments import days
+from data.intake.outcomes import outcome_columns, take_outcomes
+from data.intake.renaming import Renamed, require
+from data.intake.rows import Rows
 
 ASSIGNED_BY = ("rule", "rotation", "manual", "claim", "model", "unknown")
 COLUMNS = (

@@ -7,7 +7,8 @@ from zoneinfo import available_timezones
 import numpy as np
 import pandas as pd
 
-from data.cleaning import (
+from data.description import Description
+from data.intake.cleaning import (
     as_text,
     date_only,
     refuse_queues,
@@ -17,12 +18,11 @@ from data.cleaning import (
     take_moments,
     take_numbers,
 )
-from data.description import Description
+from data.intake.renaming import Renamed, require
+from data.intake.rows import Rows
 from data.names import REP_COLUMNS, listed
 from data.personal import is_personal
-from data.renaming import Renamed, require
 from data.roster import Rep
-from data.rows import Rows
 
 MOMENTS = ("hired_at", "left_at", "absent_from", "absent_until")
 WHOLE_NUMBERS = ("capacity", "daily_limit", "open_count")

@@ -7,8 +7,8 @@ import pandas as pd
 
 from data.description import Description
 from data.errors import InputError
+from data.intake.rows import Rows
 from data.names import ASSIGNMENT_COLUMNS, LEAD_COLUMNS, PERSONAL_COLUMNS, REP_COLUMNS, listed, plain
-from data.rows import Rows
 
 OWN_COLUMNS = {
     "leads": (*LEAD_COLUMNS, *PERSONAL_COLUMNS),

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from data.cleaning import as_text
-from data.reading import MISSING, Source, texts
+from data.intake.cleaning import as_text
+from data.intake.reading import MISSING, Source, texts
 
 
 def frame_source(name: str, table: pd.DataFrame) -> Source:

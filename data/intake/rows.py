@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from data.intake.reading import Source
 from data.names import one_line
-from data.reading import Source
 
 REJECT_COLUMNS = ("file", "line", "reason")
 

@@ -5,14 +5,14 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from data.amounts import read_numbers
-from data.cleaning import as_text, date_only, refuse_repeated, settle_day_order, take_ids, take_moments
 from data.description import Description
 from data.errors import InputError
-from data.moments import days, read_moments
+from data.intake.amounts import read_numbers
+from data.intake.cleaning import as_text, date_only, refuse_repeated, settle_day_order, take_ids, take_moments
+from data.intake.moments import days, read_moments
+from data.intake.renaming import Renamed, require
+from data.intake.rows import Rows
 from data.names import NOT_FOR_LEADS, listed, plain
-from data.renaming import Renamed, require
-from data.rows import Rows
 
 
 def is_dated(description: Description) -> bool:

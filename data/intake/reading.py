@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 
 from data.description import Description
-from data.encoding import decoded
 from data.errors import InputError
+from data.intake.encoding import decoded
+from data.intake.parquet import parquet_frame
 from data.names import ASSIGNMENT_COLUMNS, LEAD_COLUMNS, REP_COLUMNS, listed, one_line, plain
-from data.parquet import parquet_frame
 
 MOST_COLUMNS = 2_000
 SUFFIXES = (".csv", ".csv.gz", ".parquet")

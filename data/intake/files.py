@@ -7,8 +7,8 @@ from pathlib import Path
 
 from data.description import Description, Lookup
 from data.errors import InputError
+from data.intake.reading import SUFFIXES, stem
 from data.names import TABLES, listed
-from data.reading import SUFFIXES, stem
 
 DESCRIPTION = "dataset.yaml"
 REJECTS = "rejects.csv"

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from data.amounts import read_numbers
 from data.description import Description
 from data.errors import InputError
-from data.moments import day_order, read_moments, showable
-from data.rows import Rows
+from data.intake.amounts import read_numbers
+from data.intake.moments import day_order, read_moments, showable
+from data.intake.rows import Rows
 
 
 def take_ids(rows: Rows, column: str) -> None:

@@ -6,19 +6,19 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from data.assignment_table import clean_assignments
 from data.description import Description, Lookup
 from data.errors import InputError
-from data.flat import split
-from data.lead_table import clean_leads, is_dated, types_by_column
-from data.lookups import join_lookup
-from data.moments import read_moments
+from data.intake.assignment_table import clean_assignments
+from data.intake.flat import split
+from data.intake.lead_table import clean_leads, is_dated, types_by_column
+from data.intake.lookups import join_lookup
+from data.intake.moments import read_moments
+from data.intake.reading import Source
+from data.intake.renaming import Renamed, rename
+from data.intake.rep_table import clean_reps
+from data.intake.rows import Rows, gathered, joined
 from data.names import listed
 from data.personal import is_personal, looks_personal
-from data.reading import Source
-from data.renaming import Renamed, rename
-from data.rep_table import clean_reps
-from data.rows import Rows, gathered, joined
 from data.schema import check_tables
 
 

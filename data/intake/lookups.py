@@ -2,12 +2,12 @@
 
 import pandas as pd
 
-from data.cleaning import as_text
 from data.description import Description, Lookup
+from data.intake.cleaning import as_text
+from data.intake.renaming import Renamed, require
+from data.intake.rows import Rows
 from data.names import ASSIGNMENT_COLUMNS, LEAD_COLUMNS, listed, nearest, plain
 from data.personal import is_personal
-from data.renaming import Renamed, require
-from data.rows import Rows
 
 _SHOWN = 3
 

@@ -1,0 +1,1 @@
+"""Files and frames as somebody else wrote them -> checked tables, and back; `data.dataset` is its door."""
