@@ -3,7 +3,7 @@
 eta(x, r) = intercept + slope * (F(x) + f(x, r)'beta + z(x)'b_r),    P = 1 / (1 + exp(-eta))
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,20 +66,25 @@ class RosterModel:
 
     def pairs(self, leads: np.ndarray, at_days: np.ndarray) -> np.ndarray:
         """f(x, r), shape (n_leads, n_reps, n_pairs)."""
-        design = self.model.pair_design
-        f = np.empty((len(leads), len(self.reps), design.width))
-        for match in range(len(design.matches)):
-            f[:, :, match] = self.matches.matched(leads, match)
-        if design.tenure:
-            ramps = RepMatches.ramps(at_days[:, None], self.matches.hired_days[None, :])
-            for place, ramp in enumerate(ramps, start=len(design.matches)):
-                f[:, :, place] = ramp
+        f = np.empty((len(leads), len(self.reps), self.model.pair_design.width))
+        for place, column in enumerate(self._pair_columns(leads, at_days)):
+            f[:, :, place] = column
         return f
+
+    def _pair_columns(self, leads: np.ndarray, at_days: np.ndarray) -> Iterator[np.ndarray]:
+        """The columns of f(x, r) one after another, each of shape (n_leads, n_reps)."""
+        for match in range(len(self.model.pair_design.matches)):
+            yield self.matches.matched(leads, match)
+        if self.model.pair_design.tenure:
+            yield from RepMatches.ramps(at_days[:, None], self.matches.hired_days[None, :])
 
     def rep_part(self, leads: np.ndarray, at_days: np.ndarray) -> np.ndarray:
         """F'beta + z'b before recalibration, in log-odds, shape (n_leads, n_reps)."""
-        z = self.model.lead_design.matrix(leads)
-        return z @ self.effects.T + self.pairs(leads, at_days) @ self.model.effects.beta
+        part = self.model.lead_design.matrix(leads) @ self.effects.T
+        # Column by column: all of f(x, r) at once would be several times as large as the answer.
+        for weight, column in zip(self.model.effects.beta, self._pair_columns(leads, at_days), strict=True):
+            part += weight * column
+        return part
 
     def log_odds(self, leads: np.ndarray, at_days: np.ndarray) -> np.ndarray:
         """eta(x, r), shape (n_leads, n_reps)."""

@@ -153,7 +153,8 @@ def served_log_odds(model: ConversionModel, spells: Spells) -> np.ndarray:
 
 def predict_spells(model: ConversionModel, spells: Spells) -> tuple[np.ndarray, np.ndarray]:
     """Log-odds of each spell as it stood, (n,), by the full model and by its lead part alone."""
-    pairs_model = gather(spells, model.contract, model.lead_design, model.pair_design)
-    lead = with_by_hand(model.lead_model, spells.leads, pairs_model.by_hand.astype(float))
-    rep = offset_of(model.effects, pairs_model) if spells.reps else np.zeros(len(spells))
+    # Marked as they stood, also where these rows alone would not have sufficed to learn what the mark means.
+    stood = replace(gather(spells, model.contract, model.lead_design, model.pair_design), by_hand=spells.by_hand)
+    lead = with_by_hand(model.lead_model, spells.leads, spells.by_hand.astype(float))
+    rep = offset_of(model.effects, stood) if spells.reps else np.zeros(len(spells))
     return model.calibration.apply(lead + rep), model.calibration.apply(lead)
