@@ -7,7 +7,7 @@ import numpy as np
 
 from data.errors import InputError
 from data.names import nearest
-from pipelines.floor import Floor
+from pipelines.floor import LIMITS, Floor
 from serving.policy.exploration import EARN, LEARN
 from serving.policy.methods import METHODS, Method, MethodSettings, Situation, State, fastest_responder
 from serving.policy.price_book import ENOUGH, RECENT
@@ -127,7 +127,12 @@ def prices_over_time(floor: Floor, probability: np.ndarray, rules: Prices) -> np
 
 
 def slots(floor: Floor, days: float, rules: Prices) -> np.ndarray:
-    """Leads each rep can take in so many days, (n_reps,): capacity turns over as fast as leads are closed."""
+    """Leads each rep can take in so many days, (n_reps,): capacity turns over as fast as leads are closed.
+
+    No limit where the log never ran into the stated ones, or did not keep to them: then they are not what binds.
+    """
+    if LIMITS not in floor.rules:
+        return np.full(len(floor.reps), np.inf)
     open_days = floor.open_days or rules.slot_days
     capacity = np.array([np.inf if rep.capacity is None else rep.capacity for rep in floor.reps])
     daily = np.array([np.inf if rep.daily_limit is None else rep.daily_limit for rep in floor.reps])
@@ -155,7 +160,7 @@ def policies_for(floor: Floor, most_arms: int = 10) -> tuple[str, ...]:
         return (*names, *(f"{ALWAYS}{rep.rep_id}" for rep in reps if len(reps) <= most_arms))
     if any(rep.capacity is not None for rep in reps):
         names.append("weighted_rotation")
-    if any(rep.region or rep.regions for rep in reps):
+    if any(rep.region or rep.regions for rep in reps) and "region" in floor.leads[0]:
         names.append("region_first")
     if any(rep.skills for rep in reps):
         names += ["tags", "ability_tags"]

@@ -26,7 +26,7 @@ def report(
         "policies": [plain_line(one, line) for one in judged for line in one.lines],
         "differences": differences(judged, log, rng),
         "refused": [*refused, *({"name": one.name, "why": one.refused} for one in judged if one.refused)],
-        "diagnostics": [diagnostics(one, floor) for one in judged],
+        "diagnostics": [diagnostics(one, log, floor) for one in judged],
     }
 
 
@@ -75,17 +75,16 @@ def differences(judged: Sequence[Judged], log: Log, rng: np.random.Generator) ->
     return made
 
 
-def diagnostics(one: Judged, floor: Floor) -> dict[str, Any]:
+def diagnostics(one: Judged, log: Log, floor: Floor) -> dict[str, Any]:
     """How well the log supports a policy, and how far its estimators are apart."""
     found = one.overlap
     values = {line.estimator: line.value.value for line in one.lines}
     reps = range(len(floor.reps)) if len(floor.reps) <= MOST_REPS_SHOWN else range(0)
-    said = None
-    if found.mean_weight_is_off:
-        said = (
-            f"The mean weight is {found.mean_weight:.3f}, not 1: the policy gives leads to reps who could not have "
-            "got them when the log was made, or the logged propensities are wrong."
-        )
+    blamed = "the logged propensities are wrong" if log.verified else "the estimated propensities are off"
+    said = (
+        f"The mean weight is {found.mean_weight:.3f}, not 1: the policy gives leads to reps who could not have got "
+        f"them at the time, or {blamed}."
+    )
     return {
         "name": one.name,
         "rows": found.rows,
@@ -106,7 +105,7 @@ def diagnostics(one: Judged, floor: Floor) -> dict[str, Any]:
             }
             for place in reps
         ],
-        "warning": said,
+        "warning": said if found.mean_weight_is_off else None,
     }
 
 

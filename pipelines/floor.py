@@ -17,6 +17,7 @@ from features.standing import Past, Standing, standing
 from pipelines.prepare import Prepared
 
 RULE_LIKE = 0.99  # share of the rows that keep to what is then taken for a hard rule
+LIMITS = "below capacity and daily limit"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -147,7 +148,7 @@ def available_reps(
     room = below_limits(spells.reps, stood)
     if not given_by_rotation(spells, allowed) and room[chosen].mean() >= RULE_LIKE and not room[employed].all():
         allowed &= room
-        found.append("below capacity and daily limit")
+        found.append(LIMITS)
     nobody = ~allowed.any(axis=1)
     allowed[nobody] = employed[nobody]
     return allowed, tuple(found)

@@ -13,14 +13,16 @@ from data.dataset import dataset_from_tables
 from data.description import Description
 from data.errors import InputError
 from data.simulator import HIDDEN_GRADE, simulate
-from pipelines.candidates import Candidates, is_experiment, policies_for
-from pipelines.evaluate import evaluate, evaluate_dataset, split_rows
+from pipelines.candidates import Candidates, is_experiment, policies_for, slots
+from pipelines.evaluate import evaluate, evaluate_dataset, split_rows, teach
 from pipelines.floor import lay_out
 from pipelines.ingest import ingest
 from pipelines.plan import plan_trial
 from pipelines.prepare import prepare
 from pipelines.telling_evaluate import evaluated, planned
+from serving.policy.exploration import EARN, smoothed
 from serving.policy.rulebook import default_rule_book
+from training.conversion import RosterModel
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 real_data = pytest.mark.skipif(not SHARED.is_dir(), reason="the folder of real data sets is not there")
@@ -232,8 +234,8 @@ def test_people_with_limits_are_no_experiment(floor):
 
 @pytest.fixture(scope="module")
 def small_floor(floor):
-    """The last 300 leads of the history, laid out."""
-    return lay_out(prepare(floor[1]), np.arange(3_000, 3_300))
+    """300 leads of the history, laid out."""
+    return lay_out(prepare(floor[1]), np.arange(0, 3_300, 11))
 
 
 def test_who_could_get_a_lead_worked_here_and_covers_its_region(small_floor):
@@ -244,6 +246,51 @@ def test_who_could_get_a_lead_worked_here_and_covers_its_region(small_floor):
         for place, rep in enumerate(made.reps):
             here = (rep.hired_at is None or rep.hired_at <= at) and (rep.left_at is None or at <= rep.left_at)
             assert made.available[row, place] == (here and made.leads[row]["region"] in covers[rep.rep_id])
+
+
+@pytest.fixture(scope="module")
+def coming_and_going():
+    """Eight leads a day for 100 days; B comes on day 50, C goes on day 60, D on day 30, which nobody noted.
+
+    A takes two leads a day at most, and the log keeps to it.
+    """
+    rng = np.random.default_rng(2)
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    rows = []
+    for number in range(800):
+        day = number // 8
+        here = ["A"] * (number % 8 < 2) + ["B"] * (day >= 50) + ["C"] * (day < 60) + ["D"] * (day < 30)
+        rows.append((f"L{number}", start + timedelta(hours=3 * number), rng.choice(here), rng.random() < 0.3))
+    table = pd.DataFrame(rows, columns=["lead_id", "created_at", "rep_id", "won"]).assign(size=rng.normal(size=800))
+    reps = pd.DataFrame(
+        {
+            "rep_id": list("ABCD"),
+            "hired_at": [None, start + timedelta(days=50), None, None],
+            "left_at": [None, None, start + timedelta(days=60), None],
+            "active": [True, True, False, False],
+            "daily_limit": [2, None, None, None],
+        }
+    )
+    assignments = table[["lead_id", "rep_id"]].assign(
+        assigned_at=table["created_at"], outcome=np.where(table["won"], "won", "lost")
+    )
+    leads = table[["lead_id", "created_at", "size"]]
+    return dataset_from_tables(leads, reps, assignments, Description(outcome_is_final=True))
+
+
+def test_nobody_gets_a_lead_before_hiring_or_after_leaving(coming_and_going):
+    made = lay_out(prepare(coming_and_going), np.arange(800))
+    day = np.arange(800) // 8
+    a, b, c, d = made.available.T
+    assert (b == (day >= 50)).all()
+    assert c[day < 60].all()
+    assert not c[day > 60].any()
+    last = int(np.flatnonzero(made.spells.rep == 3).max())
+    assert d[: last + 1].all()
+    assert not d[last + 1 :].any()
+    assert made.rules == ("below capacity and daily limit",)
+    assert (a == (made.standing.today[:, 0] < 2)).all()
+    assert not a.all()
 
 
 def test_the_leads_come_without_personal_data(small_floor):
@@ -281,6 +328,44 @@ def test_records_count_only_what_was_known_by_then(small_floor, floor):
         own = table[(table["rep_id"] == rep.rep_id) & (table["closed_days"] < at)]
         assert made.standing.closed[row, place] == len(own)
         assert made.standing.won[row, place] == (own["outcome"] == "won").sum()
+
+
+def test_the_model_is_judged_as_it_would_run(floor):
+    dataset = floor[1]
+    prepared = prepare(dataset)
+    split = split_rows(dataset, prepared.spells, None)
+    teacher = teach(prepared, split, wanted=True, seed=0)
+    assert prepared.spells.at_days[split.judged].min() >= split.start_days
+    made = lay_out(prepared, split.judged[:500])
+    rules = default_rule_book()
+    candidates = Candidates(made, rules, replace(teacher.model, verdict="rep_matters"))
+    target, prices = candidates.target("model"), candidates.prices
+    probability = RosterModel(teacher.model, made.reps).probability(made.spells.leads, made.spells.at_days)
+    for row in (0, 250, 499):
+        expected = smoothed(probability[row], prices[row], made.available[row], EARN)
+        np.testing.assert_allclose(target[row], expected, rtol=1e-9, atol=1e-12)
+    assert not prices[:100].any()  # as in the service, there are no prices before some leads were seen
+    assert prices[100:].any(axis=1).all()
+    assert (prices.min(axis=1) == 0).all()
+    # prices keep the favourite near the rule book's ceiling
+    greedy = Candidates(made, rules.model_copy(update={"prices": rules.prices.model_copy(update={"enabled": False})}),
+                        candidates.model).target("model")  # fmt: skip
+    rotation = candidates.target("rotation")
+    most = [(each[100:].sum(axis=0) / rotation[100:].sum(axis=0)).max() for each in (target, greedy)]
+    assert most[0] < 1.7 < 2.0 < most[1]
+    trial = Candidates(made, rules, replace(teacher.model, verdict="unconfirmed")).target("model")
+    assert target.max() > 0.95 > trial.max()  # a trial explores more
+    nothing = Candidates(made, rules, replace(teacher.model, verdict="no_detectable_rep_effect"))
+    np.testing.assert_array_equal(nothing.target("model"), rotation)
+
+
+def test_slots_count_only_where_the_log_runs_into_them(floor, coming_and_going):
+    rules = default_rule_book().prices
+    free = lay_out(prepare(floor[1]), np.arange(50))
+    assert any(rep.capacity for rep in free.reps)
+    assert np.isinf(slots(free, 3.0, rules)).all()
+    kept = lay_out(prepare(coming_and_going), np.arange(800))
+    np.testing.assert_array_equal(slots(kept, 3.0, rules), [6, np.inf, np.inf, np.inf])
 
 
 def many_reps(m=110, n=2_500):

@@ -67,6 +67,11 @@ def test_tiers_of_equals_are_a_rotation():
         assert chances("value_tiers", situation([Rep("a"), Rep("b")], grade=grade)) == [0.5, 0.5]
 
 
+def test_who_ties_with_the_best_does_not_learn():
+    case = situation([Rep(name) for name in "abcd"], won=[5, 5, 5, 1], closed=[9, 9, 9, 9], grade="D")
+    assert chances("value_tiers", case) == [0, 0, 0, 1]
+
+
 def test_points_buy_turns():
     # 1 + 30 + 10 * 6 = 91, 1 + 4 + 10 * 0 = 5, 1, and one who is not available
     case = situation([Rep(name) for name in "abcd"], won=[6, 0, 0, 9], closed=[30, 4, 0, 9], available=[1, 1, 1, 0])

@@ -87,10 +87,11 @@ def test_ips_by_hand():
 
 
 def test_snips_by_hand():
-    # weights 1, 2, 1, 0: (1*1 + 2*0 + 1*1 + 0*0) / 4 = .5, whatever the weights' own mean
-    found = snips(CONVERTED, LOGGED, np.array([0.5, 0.5, 0.5, 0]))
-    assert found.value == 0.5
-    assert snips_scores(CONVERTED, LOGGED, np.array([0.5, 0.5, 0.5, 0])).tolist() == [1, -0.5, 1, 0.5]
+    # weights 1, 2, 1, 1, together 5: (1*1 + 2*0 + 1*1 + 1*0) / 5, whatever the weights' own mean
+    target = np.array([0.5, 0.5, 0.5, 0.25])
+    assert snips(CONVERTED, LOGGED, target).value == pytest.approx(0.4)
+    # .4 + w (y - .4) / 1.25
+    assert snips_scores(CONVERTED, LOGGED, target) == pytest.approx([0.88, -0.24, 0.88, 0.08])
 
 
 def test_doubly_robust_by_hand():

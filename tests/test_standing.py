@@ -49,4 +49,7 @@ def test_counts_equal_a_slow_count(rows, asked):
             assert found.open_leads[row, rep] == sum(a < at and not e < at for _, a, e, *_ in own)
             assert found.today[row, rep] == sum(at - 2 <= a < at for _, a, *_ in own)
             assert found.closed[row, rep] == sum(k < at for _, _, _, k, *_ in own)
+            hours = [max((c - a) * 24, 1e-3) for _, a, _, _, _, c in own if c < at]
+            expected = np.exp(np.mean(np.log(hours))) if hours else np.nan
+            np.testing.assert_allclose(found.response_hours[row, rep], expected, rtol=1e-5)
             assert found.won[row, rep] == sum(k < at and w for _, _, _, k, w, _ in own)
