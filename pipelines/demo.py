@@ -22,7 +22,7 @@ from pipelines.progress import Step, on_terminal
 from pipelines.serve import Running, start
 from pipelines.train import train
 
-LEADS, REPS, SEED = 40_000, 40, 7
+LEADS, REPS, SEED = 60_000, 40, 7
 SENT = 120  # leads that the demo's CRM sends
 SPREAD_MINUTES = 240  # over which they arrived, up to now
 NEVER_FEATURES = ("hidden_grade",)
