@@ -74,6 +74,13 @@ def test_a_closed_lead_stays_with_whoever_closed_it():
     assert (state.rep_id, state.status, state.version) == ("R-1", "won", 2)
 
 
+def test_a_reopened_lead_is_whose_it_became_while_it_was_closed():
+    while_closed = [happened("lost", 5), happened("owner_changed", 6, rep_id="R-2")]
+    state = one(*while_closed, happened("reopened", 7))
+    assert (state.rep_id, state.version, state.given_at, state.holds_slot) == ("R-2", 2, at(7), True)
+    assert one(*while_closed).rep_id == "R-1"
+
+
 def test_a_version_does_not_fall_where_an_earlier_end_comes_to_light():
     there_and_back = [happened("owner_changed", 10, rep_id="R-2"), happened("owner_changed", 12, rep_id="R-1")]
     assert one(*there_and_back).version == 3
@@ -175,7 +182,7 @@ def test_a_lead_holds_at_most_one_slot_and_only_while_open(spells, happenings):
 
 
 @given(SPELLS, LISTS, st.one_of(EVENTS, OURS))
-@settings(max_examples=300)
+@settings(max_examples=500)
 def test_a_version_never_falls_and_a_new_owner_of_an_open_lead_raises_it(spells, happenings, late):
     # Of the last spell: the only one that can be overridden.
     old, new = fold(spells, happenings).spells[-1], fold(spells, [*happenings, late]).spells[-1]

@@ -280,7 +280,10 @@ def test_a_killed_writer_loses_nothing_that_it_acknowledged(patient, ledger_url,
     acknowledged = [process.stdout.readline().strip() for process in racing for _ in range(20 + 7 * cycle)]
     for process in racing:
         process.send_signal(signal.SIGKILL)
-        acknowledged += process.communicate()[0].splitlines()[:-1]  # the last line may have been cut off
+        rest = process.stdout.read().splitlines(keepends=True)
+        acknowledged += [line.strip() for line in rest if line.endswith("\n")]
+        with process:  # closes the pipes
+            process.wait()
     assert patient.decide("after the kill", "R-1") is not None  # the lock went with its holder
     with patient.ledger.reading() as conn:
         kept = {each.row.decision_id for each in decisions.search(conn, limit=100_000)[0]}

@@ -177,6 +177,7 @@ class _Draft:
         if self.status in (*CLOSED, "merged"):
             self.status = "unassigned" if self.rep_id is None and not self.spell.shadow else "open"
             self.closed_at = self.value = self.lost_reason = None
+            self._give(self.told, it.at)  # somebody else may have got it while it was closed
         self.timed_out_at = None
 
     def _feedback(self, it: Happening) -> None:
@@ -193,23 +194,23 @@ class _Draft:
         self.told = it.rep_id
         # A closed lead that changes hands (to an account manager, say) was still closed by whoever had it.
         if self.status not in CLOSED:
-            self._give(it)
+            self._give(it.rep_id, it.at)
 
     def _override(self, it: Happening) -> None:
         self.version += 1
         self.told = it.rep_id
         if self.status not in CLOSED:
-            self._give(it)
+            self._give(it.rep_id, it.at)
 
-    def _give(self, it: Happening) -> None:
-        if it.rep_id == self.rep_id:
+    def _give(self, rep_id: str | None, at: datetime) -> None:
+        if rep_id == self.rep_id:
             return
-        self.rep_id = it.rep_id
-        self.given_at = None if it.rep_id is None else it.at
+        self.rep_id = rep_id
+        self.given_at = None if rep_id is None else at
         self.contacted_at = self.timed_out_at = None
-        if it.rep_id is None and self.status == "open" and not self.spell.shadow:
+        if rep_id is None and self.status == "open" and not self.spell.shadow:
             self.status = "unassigned"
-        elif it.rep_id is not None and self.status in NOBODY:
+        elif rep_id is not None and self.status in NOBODY:
             self.status = "open"
 
     def _recycled(self, it: Happening) -> None:
