@@ -1,5 +1,6 @@
 """`leadmatch check`: how good the data are, which columns know the future, and whether there is anything to match."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from pipelines.prepare import Prepared, prepare
 from pipelines.progress import Step, silent
 from pipelines.train import columns_of, plain_potential, rows_of
 from training.assess import look_for_potential, rehearse
-from training.fit import fit_parts
+from training.fit import assemble, fit_parts
+from training.hidden_picking import look_for_hidden_picking
 
 FEW_ROWS_A_REP = 20
 
@@ -28,6 +30,9 @@ def check(data: Path, *, seed: int = 0, step: Step = silent) -> dict[str, Any]:
     rehearsal = rehearse(prepared.spells, prepared.contract, seed=seed)
     parts = fit_parts(prepared.spells, prepared.contract, seed=seed, recipe=rehearsal.recipe)
     potential = look_for_potential(parts, prepared.spells, prepared.contract, seed=seed)
+    step("asking whether hidden hand-picking could explain it")
+    model = assemble(parts, prepared.spells, prepared.contract, verdict=potential.verdict, facts={})
+    hidden = look_for_hidden_picking(model, parts.log_odds, prepared.spells, seed=seed)
     return {
         "rows": rows_of(prepared),
         "files": {file: dict(counts) for file, counts in dataset.counts.items()},
@@ -37,6 +42,7 @@ def check(data: Path, *, seed: int = 0, step: Step = silent) -> dict[str, Any]:
         "reasons": reasons(dataset),
         "overlap": overlap(prepared.spells),
         "potential": plain_potential(potential, rehearsal),
+        "hidden_picking": asdict(hidden) if hidden else None,
         "warnings": warnings(prepared),
         "notes": list(dataset.notes),
     }

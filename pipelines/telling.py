@@ -44,6 +44,9 @@ def checked(made: dict[str, Any]) -> None:
     table("Left out of the features", ["column", "why"], [[c["column"], c["why"]] for c in made["columns"]["excluded"]])
     table("Why leads were given to their reps", ["assigned_by", "rows"], list(made["reasons"].items()))
     _potential(made["potential"])
+    if made["hidden_picking"]:
+        OUT.print("Could hidden hand-picking explain it?")
+        _notes(made["hidden_picking"]["said"])
     _notes([*made["warnings"], *made["notes"]])
 
 

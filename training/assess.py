@@ -10,7 +10,7 @@ from features.spells import Spells
 from training.conversion import ConversionModel
 from training.expected_value import judge_value_model
 from training.fit import Parts, assemble, fit_parts, predict_spells
-from training.gain import possible_gain, rules_seen
+from training.gain import columns_of_rules, possible_gain
 from training.lead_model import Recipe
 from training.metrics import Estimate, evaluate
 from training.potential import Potential, assignment_strata, judge
@@ -66,7 +66,7 @@ def rehearse(spells: Spells, contract: ColumnContract, *, seed: int, recipe: Rec
 def look_for_potential(parts: Parts, spells: Spells, contract: ColumnContract, *, seed: int) -> Potential:
     """The verdict on all rows: does it matter which rep gets a lead?"""
     model = assemble(parts, spells, contract, verdict="rep_matters", facts={})
-    columns = {parts.pair_design.matches[rule].lead_column for rule in rules_seen(model, spells)}
+    columns = columns_of_rules(model, spells)
     looked_at = [
         spells.leads[:, place] for place, feature in enumerate(contract.features) if feature.column in columns
     ]

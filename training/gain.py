@@ -32,6 +32,11 @@ def rules_seen(model: ConversionModel, spells: Spells) -> tuple[int, ...]:
     return tuple(int(i) for i in np.flatnonzero(shares >= RULE_LIKE))
 
 
+def columns_of_rules(model: ConversionModel, spells: Spells) -> frozenset[str]:
+    """The lead's columns that those rules go by."""
+    return frozenset(model.pair_design.matches[rule].lead_column for rule in rules_seen(model, spells))
+
+
 def possible_gain(model: ConversionModel, later: Spells) -> Interval | None:
     """Conversions per lead over rotation at equal capacity, with a 90 % interval; None where it cannot be told.
 
@@ -42,21 +47,24 @@ def possible_gain(model: ConversionModel, later: Spells) -> Interval | None:
         return None
     roster = RosterModel(model, later.reps)
     rules = rules_seen(model, later)
-    employed = _employed(later)
+    employed = still_employed(later)
     slope, standard_error = _slope_of_differences(model, roster, later.take(np.flatnonzero(clean)), rules, employed)
     predicted = _predicted_gain(roster, later, rules, employed)
     half = float(ndtri(0.95)) * standard_error * predicted
     return Interval(slope * predicted, slope * predicted - half, slope * predicted + half)
 
 
-def _employed(later: Spells) -> np.ndarray:
+def still_employed(later: Spells) -> np.ndarray:
     """Reps who still get leads in these rows, bool (n_reps,)."""
     seen = np.zeros(len(later.reps), dtype=bool)
     seen[later.rep[later.rep >= 0]] = True
     return seen
 
 
-def _eligible(roster: RosterModel, leads: np.ndarray, rules: tuple[int, ...], employed: np.ndarray) -> np.ndarray:
+def eligible_so_far(
+    roster: RosterModel, leads: np.ndarray, rules: tuple[int, ...], employed: np.ndarray
+) -> np.ndarray:
+    """Whether each rep may get each lead as far as the history's own rules show it, bool (n_leads, n_reps)."""
     eligible = np.tile(employed, (len(leads), 1))
     for rule in rules:
         eligible &= roster.matches.matched(leads, rule) > 0
@@ -69,7 +77,7 @@ def _slope_of_differences(
 ) -> tuple[float, float]:
     """How much of a predicted log-odds difference from the eligible mean came true, and its standard error."""
     part = model.calibration.slope * roster.rep_part(rows.leads, rows.at_days)
-    eligible = _eligible(roster, rows.leads, rules, employed)
+    eligible = eligible_so_far(roster, rows.leads, rules, employed)
     mean = np.where(eligible, part, 0.0).sum(axis=1) / eligible.sum(axis=1)
     difference = part[np.arange(len(rows)), rows.rep] - mean
     full, _ = predict_spells(model, rows)
@@ -82,7 +90,7 @@ def _slope_of_differences(
 def _predicted_gain(roster: RosterModel, later: Spells, rules: tuple[int, ...], employed: np.ndarray) -> float:
     rows = np.unique(np.linspace(0, len(later) - 1, min(SAMPLE, len(later))).astype(int))
     p = roster.probability(later.leads[rows], later.at_days[rows])
-    eligible = _eligible(roster, later.leads[rows], rules, employed)
+    eligible = eligible_so_far(roster, later.leads[rows], rules, employed)
     rotation = np.where(eligible, p, 0.0).sum(axis=1) / eligible.sum(axis=1)
     slots = int(np.ceil(MOST_LOAD * len(rows) / employed.sum()))
     gains = np.where(eligible, p - rotation[:, None], -1.0)

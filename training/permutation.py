@@ -11,26 +11,29 @@ def shuffles(strata: np.ndarray, rng: np.random.Generator, many: int) -> Iterato
     strata : int (n,), rows of one number may be swapped.
     """
     sorted_rows = np.argsort(strata, kind="stable")
+    stratum = strata[sorted_rows].astype(float)
     for _ in range(many):
         order = np.empty_like(sorted_rows)
-        order[sorted_rows] = sorted_rows[np.lexsort((rng.random(len(strata)), strata[sorted_rows]))]
+        order[sorted_rows] = sorted_rows[np.argsort(stratum + rng.random(len(stratum)))]
         yield order
 
 
 def permutation_p(
-    statistic: Callable[[np.ndarray], float],
+    statistic: Callable[[np.ndarray], np.ndarray],
     values: np.ndarray,
     strata: np.ndarray,
     rng: np.random.Generator,
     *,
     many: int,
-) -> float:
-    """Share of shuffles whose statistic is at least what was seen, the true order counted in: in (0, 1].
+) -> np.ndarray:
+    """For each statistic the share of shuffles in which it is at least what was seen, in (0, 1], shape (k,).
 
-    statistic : of the values, larger where they tell more; values : (n,), shuffled within strata.
+    statistic : values -> (k,), larger where they tell more; values : (n,), shuffled within strata. The true order
+    counts as one of the shuffles.
     Source: Phipson & Smyth (2010), Permutation p-values should never be zero, doi:10.2202/1544-6115.1585.
     """
     seen = statistic(values)
-    # Rounding must not let an equal split count as less.
-    hits = sum(statistic(values[order]) >= seen - 1e-9 * abs(seen) for order in shuffles(strata, rng, many))
-    return (1 + hits) / (1 + many)
+    hits = np.zeros(len(seen))
+    for order in shuffles(strata, rng, many):
+        hits += statistic(values[order]) >= seen - 1e-9 * np.abs(seen)  # an equal split counts as equal
+    return np.asarray((1 + hits) / (1 + many))

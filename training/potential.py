@@ -11,6 +11,7 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.special import expit
 
+from training import permutation
 from training.logistic import fit_ridge_logistic
 
 SHUFFLES = 199
@@ -101,15 +102,10 @@ def permutation_p(
     p = expit(log_odds + level[0])
     residual, weight = converted - p, p * (1 - p)
     rows = np.hstack([design * residual[:, None], design**2 * weight[:, None]])
-    seen = score_statistic(rows, rep)
-    order = np.argsort(strata, kind="stable")
-    hits = 0
-    for _ in range(shuffles):
-        mixed = order[np.lexsort((rng.random(len(order)), strata[order]))]
-        shuffled = np.empty_like(rep)
-        shuffled[order] = rep[mixed]
-        hits += score_statistic(rows, shuffled) >= seen
-    return (1 + hits) / (1 + shuffles)
+    found = permutation.permutation_p(
+        lambda shuffled: np.array([score_statistic(rows, shuffled)]), rep, strata, rng, many=shuffles
+    )
+    return float(found[0])
 
 
 def score_statistic(rows: np.ndarray, rep: np.ndarray) -> float:
