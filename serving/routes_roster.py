@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -25,6 +26,7 @@ RULES: Rules = {
     ("POST", "/v1/outcomes"): keys_of("crm", "rep", "manager", "admin"),
 }
 OWN_ABSENCE = {"absent_from", "absent_until"}
+MOST_AHEAD = timedelta(days=1)
 NOT_FOR_REPS = ("owner_changed", "merged")
 
 
@@ -72,6 +74,7 @@ def receive(body: Events, request: Request) -> Response:
     """What happened to leads: one event or a list; at least once, in any order, before the decision too."""
     caller, parts = caller_of(request), parts_of(request)
     events = body if isinstance(body, list) else [body]
+    _check_not_ahead(events, parts.clock(), listed=isinstance(body, list))
     with parts.ledger.writing() as tx:
         if caller.role == "rep":
             _check_own(tx, caller, events)
@@ -82,6 +85,17 @@ def receive(body: Events, request: Request) -> Response:
         for event, result in zip(events, results, strict=True)
     ]
     return json_reply(answers.encoded({"results": told}))
+
+
+def _check_not_ahead(events: Sequence[Event], now: datetime, *, listed: bool) -> None:
+    """An event of the day after tomorrow would outlast every true one; clocks differ by less than a day."""
+    errors = [
+        FieldError(f"[{place}].occurred_at" if listed else "occurred_at", "lies more than a day ahead of this service's clock")
+        for place, event in enumerate(events)
+        if event.occurred_at > now + MOST_AHEAD
+    ]
+    if errors:
+        raise Problem(422, f"{len(errors)} event(s) cannot be used.", errors)
 
 
 def _check_own(conn: Connection, caller: Caller, events: Sequence[Event]) -> None:

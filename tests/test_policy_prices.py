@@ -20,6 +20,7 @@ from serving.policy.price_book import (
     SeenLead,
     Standing,
     capacity_left,
+    enough_for_all,
     leads_a_day,
     prices_now,
 )
@@ -267,3 +268,21 @@ def test_a_failing_solution_keeps_the_old_prices():
     assert asked.wait(timeout=10)
     book.close()
     np.testing.assert_array_equal(book.of(["star", "other"]), before)
+
+
+def test_slots_that_do_not_suffice_count_up_alike_to_the_ceiling():
+    capacity = enough_for_all(np.array([10.0, 20.0, 0.0, np.inf]), np.array([50.0, 50.0, 50.0, 50.0]), leads=100)
+    assert capacity[1] == pytest.approx(2 * capacity[0])
+    assert 102 <= capacity.sum() <= 115  # one lead each, little to spare
+    assert capacity[2:].tolist() == [0, 50]
+    np.testing.assert_array_equal(enough_for_all(np.zeros(2), np.ones(2), leads=2), [0, 0])
+
+
+def test_the_worst_rep_is_not_the_cheapest_way_out_of_a_full_floor():
+    # Half of the leads suit the star very well, the other half hardly; the dud is bad for all of them.
+    leads = [SeenLead(NOON, ("star", "dud"), np.array([0.5 if n % 2 else 0.12, 0.1])) for n in range(200)]
+    reps = [Rep("star", capacity=20, daily_limit=20), Rep("dud", capacity=20, daily_limit=20)]
+    prices = prices_now(leads, reps, {}, Prices(), at=NOON)
+    gap = prices["star"] - prices["dud"]
+    assert 0.0 <= gap <= 0.4  # never more than what the star adds to the lead that needs her most
+    assert 0.5 - prices["star"] > 0.1 - prices["dud"]

@@ -127,6 +127,7 @@ def test_events_come_in_any_order_and_before_the_decision(desk):
     [
         ({"event": "bought"}, "event"),
         ({"occurred_at": "2026-03-02T10:00:00"}, "occurred_at"),
+        ({"occurred_at": "2026-03-04T10:00:00Z"}, "occurred_at"),
         ({"value": -1}, "value"),
         ({"value": "12"}, "value"),
         ({"score": 1}, "score"),

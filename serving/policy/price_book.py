@@ -16,6 +16,7 @@ from serving.policy.prices import shadow_prices
 from serving.policy.rulebook import Prices
 
 RECENT = 600  # leads that the prices are worked out from
+SPARE = 1.02  # slots a lead that the prices count with at least
 ENOUGH = 60  # below this many, a price would be noise: all prices are 0
 SOLVE_EVERY = 100  # decisions; prices of the start alone would lose about a twentieth of the optimum
 log = logging.getLogger(__name__)
@@ -47,12 +48,25 @@ def prices_now(
     rotation = (eligible[served > 0] / served[served > 0, None]).sum(axis=0)  # leads each would get by rotation
     a_day = leads_a_day([lead.at for lead in seen], at)
     left = [capacity_left(rep, loads, rules, at, a_day) for rep in reps]
-    capacity = np.minimum(np.array(left) * len(seen), rules.ceiling * rotation)
+    capacity = enough_for_all(np.array(left) * len(seen), rules.ceiling * rotation, leads=float(rotation.sum()))
     floors = np.minimum(rules.floor * rotation, capacity)
     solved = shadow_prices(probability, eligible, capacity, floors)
     asked = rotation > 0
     lowest = solved[asked].min() if asked.any() else 0.0
     return {rep.rep_id: float(solved[place[rep.rep_id]] - lowest) for rep in reps if asked[place[rep.rep_id]]}
+
+
+def enough_for_all(slots: Floats, ceiling: Floats, *, leads: float) -> Floats:
+    """The slots that each rep counts with, (m,): below the ceiling, and scaled up alike where they do not suffice.
+
+    Where leads must go without a rep, a price says which leads to serve rather than which rep suits a lead, and
+    the rep who is worst for everybody would look the cheapest. Who has room at all is checked at the decision.
+    """
+    scale, capacity = 1.0, np.minimum(slots, ceiling)
+    while capacity.sum() < min(SPARE * leads, 0.99 * ceiling[slots > 0].sum()):
+        scale *= 1.1
+        capacity = np.minimum(scale * slots, ceiling)
+    return capacity
 
 
 def capacity_left(
