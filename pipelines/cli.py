@@ -9,7 +9,7 @@ import typer
 
 from data.errors import InputError, RefusedError
 from data.settings import Settings
-from pipelines import cli_admin, telling
+from pipelines import cli_admin, telling, telling_evaluate
 from pipelines.console import command, say
 from pipelines.progress import on_terminal
 
@@ -126,6 +126,46 @@ def train(
 
 @app.command()
 @command
+def evaluate(
+    data: DataFolder,
+    policies: Annotated[
+        str | None, typer.Option(help="Names with commas between, or always:REP; all that make sense if not given.")
+    ] = None,
+    as_of: Annotated[str | None, typer.Option(help="What was known by then teaches; later rows are judged.")] = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Estimate what each policy would have been worth, with intervals, or say why that cannot be told.
+
+    Example: leadmatch evaluate --data crm --policies model,rotation,performance,always:R-7
+    """
+    from pipelines.evaluate import evaluate as job
+
+    names = [name.strip() for name in policies.split(",") if name.strip()] if policies else None
+    made = job(data, names, as_of=_moment(as_of, "--as-of"), seed=seed, step=on_terminal())
+    say(made, as_json=as_json, lines=telling_evaluate.evaluated)
+
+
+@app.command()
+@command
+def plan(
+    leads_per_month: Annotated[float, typer.Option(help="Leads that take part in the trial.")],
+    rate: Annotated[float, typer.Option(help="Conversions per lead today: .12 or 12 mean 12 %.")],
+    lift: Annotated[float, typer.Option(help="Points that the trial should find: 2 means from 12 % to 14 %.")],
+    as_json: Json = False,
+) -> None:
+    """Say how long a randomised trial must run, at which share of held-out leads.
+
+    Example: leadmatch plan --leads-per-month 1000 --rate 0.12 --lift 2
+    """
+    from pipelines.plan import plan_trial
+
+    made = plan_trial(leads_per_month=leads_per_month, rate=rate, lift_points=lift)
+    say(made, as_json=as_json, lines=telling_evaluate.planned)
+
+
+@app.command()
+@command
 def match(
     data: DataFolder,
     leads: Annotated[Path, typer.Option(help="File of leads, with the columns of the data set's leads.")],
@@ -163,7 +203,7 @@ def export(
     from pipelines.from_ledger import export as job
 
     with cli_admin.ledger() as book:
-        say(job(book, out, since=_moment(since)), as_json=as_json, lines=telling.exported)
+        say(job(book, out, since=_moment(since, "--since")), as_json=as_json, lines=telling.exported)
 
 
 @app.command()
@@ -194,14 +234,14 @@ def demo(port: Annotated[int, typer.Option(help="Port of the service.")] = 3000)
     job(port=port)
 
 
-def _moment(text: str | None) -> datetime | None:
+def _moment(text: str | None, option: str) -> datetime | None:
     if text is None:
         return None
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         example = "2026-01-01T00:00:00+00:00"
-        raise InputError(f"--since: {text!r} is not an ISO date and time; for example {example}.") from None
+        raise InputError(f"{option}: {text!r} is not an ISO date and time; for example {example}.") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 

@@ -89,8 +89,9 @@ def receive(body: Events, request: Request) -> Response:
 
 def _check_not_ahead(events: Sequence[Event], now: datetime, *, listed: bool) -> None:
     """An event of the day after tomorrow would outlast every true one; clocks differ by less than a day."""
+    ahead = "lies more than a day ahead of this service's clock"
     errors = [
-        FieldError(f"[{place}].occurred_at" if listed else "occurred_at", "lies more than a day ahead of this service's clock")
+        FieldError(f"[{place}].occurred_at" if listed else "occurred_at", ahead)
         for place, event in enumerate(events)
         if event.occurred_at > now + MOST_AHEAD
     ]
