@@ -181,7 +181,8 @@ class Desk:
         from serving.app import build_app, layers
         from serving.parts import put_together
 
-        self.now, self.loaded, self.problem = datetime(2026, 3, 2, 9, tzinfo=UTC), None, "no model has been promoted yet"
+        self.now = datetime(2026, 3, 2, 9, tzinfo=UTC)
+        self.loaded, self.problem = None, "no model has been promoted yet"
         self.ledger = Ledger.open(url)
         self.parts = put_together(self.ledger, self, clock=lambda: self.now)
         self.load(model)

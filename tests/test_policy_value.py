@@ -90,7 +90,7 @@ def test_snips_by_hand():
     # weights 1, 2, 1, 1, together 5: (1*1 + 2*0 + 1*1 + 1*0) / 5, whatever the weights' own mean
     target = np.array([0.5, 0.5, 0.5, 0.25])
     assert snips(CONVERTED, LOGGED, target).value == pytest.approx(0.4)
-    # .4 + w (y - .4) / 1.25
+    # each is the value plus its weighted distance from it, over the mean weight of 1.25
     assert snips_scores(CONVERTED, LOGGED, target) == pytest.approx([0.88, -0.24, 0.88, 0.08])
 
 
