@@ -160,6 +160,7 @@ def test_levels_are_counted_by_their_text():
 def test_numbers_read_thousands_but_do_not_guess_decimal_commas():
     read = numbers(["1,200", "1,234.5", "1,5", " 7 ", "1e3", True, "1_000", "inf", float("inf"), 10**400, "x", [1], {}])
     np.testing.assert_array_equal(read, [1200, 1234.5, np.nan, 7, 1000, 1, *[np.nan] * 7])
+    np.testing.assert_array_equal(numbers(np.array([1.0, np.inf, -np.inf])), [1.0, np.nan, np.nan])
 
 
 def test_a_list_in_a_column_of_numbers_or_dates_is_a_missing_value():

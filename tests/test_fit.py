@@ -9,6 +9,7 @@ from scipy.special import expit
 
 from data.dataset import dataset_from_tables
 from data.description import Description
+from data.roster import Rep
 from data.simulator import simulate
 from features.columns import instants
 from features.spells import lead_matrix
@@ -50,6 +51,15 @@ def test_probability_is_the_formula_written_out(fitted):
             eta = lead[i] + f[i, r] @ model.effects.beta + z[i] @ model.effects.effects[r]
             eta = model.calibration.intercept + model.calibration.slope * eta
             assert p[i, r] == pytest.approx(expit(eta), abs=1e-14)
+
+
+def test_a_known_rep_keeps_her_posterior_and_a_new_one_has_the_prior(fitted):
+    *_, model = fitted
+    roster = RosterModel(model, (model.reps[3], Rep("R-new"), model.reps[1]))
+    np.testing.assert_array_equal(roster.effects[[0, 2]], model.effects.effects[[3, 1]])
+    assert not roster.effects[1].any()
+    np.testing.assert_array_equal(roster.covariance[[0, 2]], model.effects.covariance[[3, 1]])
+    np.testing.assert_array_equal(roster.covariance[1], np.diag(model.effects.prior_variance))
 
 
 def test_a_spell_is_served_as_the_roster_would_be(fitted):

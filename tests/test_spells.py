@@ -88,6 +88,9 @@ def test_load_counts_work_and_not_everything_a_rep_was_ever_given():
             ("L-3", "R-1", 4, "lost", 9, "rule")]  # fmt: skip
     usual = (0 + 1 + 1) / 3
     assert build_spells(dataset(rows), CONTRACT).load == pytest.approx(np.array([0, 1, 1]) - usual)
+    handed_on = [("L-1", "R-1", 0, "qualified", 3, "rule"), *rows[1:]]  # and still to be won
+    usual = (0 + 1 + 2) / 3
+    assert build_spells(dataset(handed_on), CONTRACT).load == pytest.approx(np.array([0, 1, 2]) - usual)
     undated = [(lead, rep, at, outcome, None, why) for lead, rep, at, outcome, _, why in rows]
     decided = [(lead, rep, at, "lost", None, why) for lead, rep, at, _, _, why in rows]
     assert build_spells(dataset(decided), CONTRACT).load.tolist() == [0, 0, 0]
