@@ -51,6 +51,16 @@ def test_contributions_add_up_to_f(rng, recipe):
 
 
 @both
+def test_contributions_tell_a_lead_from_the_average_one(rng, recipe):
+    leads, converted, _ = floor(rng, 3000)
+    leads[:, 0] = np.where(rng.random(3000) < 0.95, 1.0, 0.0)  # nearly all leads are of one kind
+    model = fit_lead_model(recipe, CONTRACT, leads, np.zeros(3000), converted, np.zeros(3000))
+    parts = model.contributions(leads)
+    assert parts[:, :-1].mean(axis=0) == pytest.approx(np.zeros(3), abs=0.02)
+    assert parts[0, -1] == pytest.approx(model.log_odds(leads).mean(), abs=0.02)
+
+
+@both
 def test_an_offset_is_not_learned_again(rng, recipe):
     leads, _, log_odds = floor(rng, 8000)
     offset = rng.normal(1.0, 1.0, 8000)
@@ -170,7 +180,7 @@ def test_log_loss_by_hand():
 
 
 def test_the_design_by_hand():
-    model = Logistic((0,), (3,), np.array([10.0, 0.0]), np.array([2.0, 1.0]), np.zeros(8), 0.0)
+    model = Logistic((0,), (3,), np.array([10.0, 0.0]), np.array([2.0, 1.0]), np.zeros(8), np.zeros(8), 0.0)
     leads = np.array([[1, 14.0, 0.5], [np.nan, np.nan, -9.0], [7, 1e9, 0]])
     expected = [
         [1, 0, 1, 0, 2.0, 0.5, 0, 0],

@@ -95,6 +95,7 @@ class Logistic:
     means: np.ndarray  # (n_numbers,)
     scales: np.ndarray  # (n_numbers,)
     coefficients: np.ndarray  # (k,), the intercept first
+    centres: np.ndarray  # (k,) the design's means over the training leads: where contributions are 0
     hand_effect: float  # of rows where a person chose the rep; left out at prediction
     kind: str = "logistic"
 
@@ -103,10 +104,13 @@ class Logistic:
         return self.design(leads) @ self.coefficients
 
     def contributions(self, leads: np.ndarray) -> np.ndarray:
-        """Each feature's own part of the linear predictor, shape (n, n_features + 1)."""
-        parts = self.design(leads) * self.coefficients
+        """Each feature's part of the difference from the average lead, shape (n, n_features + 1).
+
+        These are the Shapley values of a linear model whose features are taken as independent.
+        """
+        parts = (self.design(leads) - self.centres) * self.coefficients
         result = np.zeros((len(leads), leads.shape[1] + 1))
-        result[:, -1] = parts[:, 0]
+        result[:, -1] = self.centres @ self.coefficients
         for column, feature in enumerate(self._plain.feature_of_column(leads.shape[1]), start=1):
             result[:, feature] += parts[:, column]
         return result
@@ -194,7 +198,13 @@ def fit_logistic(
     precision[0] = 1e-6
     coefficients, _ = fit_ridge_logistic(design, converted, offset, precision)
     return Logistic(
-        plain.categorical, plain.levels, plain.means, plain.scales, coefficients[:-1], float(coefficients[-1])
+        categorical=plain.categorical,
+        levels=plain.levels,
+        means=plain.means,
+        scales=plain.scales,
+        coefficients=coefficients[:-1],
+        centres=design[:, :-1].mean(axis=0),
+        hand_effect=float(coefficients[-1]),
     )
 
 
@@ -213,6 +223,8 @@ def _grow(
     # LightGBM does not boost from the average where an init_score is given: the base rate goes into it.
     base = float(logit(np.mean(converted)) - np.mean(offset))
     settings = {**parameters, "seed": seed}
+    if np.any((converted > 0) & (converted < 1)):
+        settings["objective"] = "cross_entropy"  # the same loss, where a label may be a chance; `binary` rounds it up
     names = [f"c{i}" for i in range(leads.shape[1])] + ["by_hand"]
     train = lgb.Dataset(
         np.column_stack([leads, by_hand]),

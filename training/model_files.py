@@ -162,6 +162,7 @@ def _load_lead_model(folder: Path) -> LeadModel:
         means=np.array(plain["means"], dtype=float),
         scales=np.array(plain["scales"], dtype=float),
         coefficients=np.array(plain["coefficients"], dtype=float),
+        centres=np.array(plain["centres"], dtype=float),
         hand_effect=float(plain["hand_effect"]),
     )
 
