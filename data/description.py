@@ -102,6 +102,9 @@ class Description(_Part):
     )
     target: Literal["won", "qualified"] = Field(default="won", description="What counts as converted.")
     window: float | None = Field(default=None, gt=0, description="Days within which a conversion counts.")
+    labels: Literal["window", "expected"] = Field(
+        default="window", description="`expected`: rows too young for the window count with what is to be expected."
+    )
     outcome_is_final: bool = Field(default=False, description="Every outcome was known at once: no row is too young.")
     order_by: str | None = Field(default=None, description="Without dates: a column, or `file`, whose order is time's.")
     exported_at: str | None = Field(default=None, description="When the data were taken; the latest moment if not set.")

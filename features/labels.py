@@ -22,6 +22,22 @@ class Labels:
         return int(np.sum(~self.mature))
 
 
+@dataclass(frozen=True)
+class Clock:
+    """When the outcomes of some rows were known, and until when they were watched; one entry a row."""
+
+    decided_after: np.ndarray  # (n,) days from the assignment until it converted or was lost; NaN: not, or nobody knows
+    watched_days: np.ndarray  # (n,) from the assignment to the moment of looking
+
+    def take(self, rows: np.ndarray) -> "Clock":
+        """The same with only the rows given (bool mask or positions)."""
+        return Clock(self.decided_after[rows], self.watched_days[rows])
+
+    def join(self, later: "Clock") -> "Clock":
+        """The rows of both, these first."""
+        return Clock(*(np.concatenate(pair) for pair in zip(vars(self).values(), vars(later).values(), strict=True)))
+
+
 def maturity_window(delay_days: np.ndarray, age_days: np.ndarray) -> float:
     """W: the 90 % quantile of the delays to conversion, in days, among rows older than the longest delay.
 

@@ -1,6 +1,7 @@
 """A data set -> arrays, one row a spell: a lead in a rep's hands from one assignment to the next."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ from data.dataset import Dataset
 from data.roster import Rep
 from features.columns import ColumnContract
 from features.history import relative_load
-from features.labels import Labels, label
+from features.labels import Clock, Labels, label
 
 RANDOM = ("rotation", "rule", "model")  # nobody looked at this lead and picked this rep
 BY_HAND = ("manual", "claim", "unknown")
@@ -37,13 +38,25 @@ class Spells:
     closed: np.ndarray  # bool (n,): has an outcome; an old lead may still stand open
     reps: tuple[Rep, ...]
     labels: Labels
+    clock: Clock | None = None  # with `labels: expected`: when each outcome was known
+    young: "Spells | None" = None  # and the rows too young for the window, all later; `converted` so far
 
     def __len__(self) -> int:
         return len(self.converted)
 
     def take(self, rows: np.ndarray) -> "Spells":
-        """The same with only the rows given (bool mask or positions)."""
-        return replace(self, **{name: getattr(self, name)[rows] for name in ARRAYS})
+        """The same with only the rows given (bool mask or positions), and without the young ones."""
+        clock = self.clock.take(rows) if self.clock else None
+        return replace(self, **{name: getattr(self, name)[rows] for name in ARRAYS}, clock=clock, young=None)
+
+    def with_young(self) -> "Spells":
+        """Mature and young rows in one, in time order."""
+        if self.young is None or self.clock is None or self.young.clock is None:
+            return self
+        both: dict[str, Any] = {
+            name: np.concatenate([getattr(self, name), getattr(self.young, name)]) for name in ARRAYS
+        }
+        return replace(self, **both, clock=self.clock.join(self.young.clock), young=None)
 
     @property
     def reasons_logged(self) -> bool:
@@ -81,8 +94,12 @@ def build_spells(dataset: Dataset, contract: ColumnContract) -> Spells:
         closed=~np.isnan(outcomes_so_far(dataset)),
         reps=reps,
         labels=labels,
+        clock=_clock(dataset, assigned),
     )
-    return everything.take(labels.mature)
+    mature = everything.take(labels.mature)
+    if dataset.description.labels == "window" or not labels.window_days:
+        return replace(mature, clock=None)
+    return replace(mature, young=everything.take(_too_young(dataset, everything, ended)))
 
 
 def lead_matrix(leads: pd.DataFrame, contract: ColumnContract) -> np.ndarray:
@@ -128,6 +145,18 @@ def _work_ended(dataset: Dataset, assigned: np.ndarray, taken_away: np.ndarray) 
     ends = np.fmin(closed, taken_away)
     unknown = np.isnan(ends) & (_decided(dataset) | (not dataset.dated))
     return np.where(unknown, assigned, ends)
+
+
+def _clock(dataset: Dataset, assigned: np.ndarray) -> Clock:
+    closed = np.where(_decided(dataset), dataset.assignments["closed_days"].to_numpy(dtype=float), np.nan)
+    return Clock(closed - assigned, dataset.now_days() - assigned)
+
+
+def _too_young(dataset: Dataset, everything: Spells, ended: np.ndarray) -> np.ndarray:
+    """Rows younger than the window that are still in the same hands, bool (n,)."""
+    young = dataset.now_days() - everything.at_days < everything.labels.window_days
+    undated = (outcomes_so_far(dataset) == 1.0) & np.isnan(dataset.assignments["closed_days"].to_numpy(dtype=float))
+    return np.asarray(young & np.isnan(ended) & ~undated)
 
 
 def _labels(dataset: Dataset, assigned: np.ndarray, ended: np.ndarray) -> Labels:

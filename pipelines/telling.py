@@ -37,10 +37,13 @@ def imported(made: dict[str, Any]) -> None:
 def checked(made: dict[str, Any]) -> None:
     """What `check` found."""
     rows = made["rows"]
+    young = rows.get("young", 0)
     OUT.print(
-        f"{rows['used']:,} rows with a mature outcome ({rows['immature']:,} too young or open, "
+        f"{rows['used'] - young:,} rows with a mature outcome ({rows['immature']:,} too young or open, "
         f"{rows['rejected']:,} refused); {made['conversion_rate']:.1%} converted within {made['window_days']:.0f} days."
     )
+    if young:
+        OUT.print(f"{young:,} younger rows count with what is to be expected of them (`labels: expected`).")
     table("Left out of the features", ["column", "why"], [[c["column"], c["why"]] for c in made["columns"]["excluded"]])
     table("Why leads were given to their reps", ["assigned_by", "rows"], list(made["reasons"].items()))
     _potential(made["potential"])

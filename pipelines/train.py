@@ -111,7 +111,8 @@ def model_facts(prepared: Prepared, rehearsal: Rehearsal, potential: Potential, 
         "seed": seed,
         "rows": rows_of(prepared),
         "conversion_rate": float(spells.converted.mean()),
-        "trained_until_days": float(spells.at_days.max()),
+        "labels": prepared.dataset.description.labels,
+        "trained_until_days": float(spells.with_young().at_days.max()),
         "dated": prepared.contract.dated,
         "lead_model": rehearsal.recipe.kind,
         "columns": columns_of(prepared),
@@ -241,11 +242,13 @@ def summary(trained: Trained, run: RunInfo, decision: promotion.Decision) -> dic
 
 
 def rows_of(prepared: Prepared) -> dict[str, int]:
-    """How many rows were used, left out as too young, and refused."""
+    """How many rows were used, left out as too young, and refused; and how many young ones count, if any do."""
+    young = len(prepared.spells.young) if prepared.spells.young else 0
     return {
-        "used": len(prepared.spells),
-        "immature": prepared.spells.labels.immature,
+        "used": len(prepared.spells) + young,
+        "immature": prepared.spells.labels.immature - young,
         "rejected": len(prepared.dataset.rejects),
+        **({"young": young} if young else {}),
     }
 
 

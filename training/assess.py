@@ -8,13 +8,14 @@ from scipy.special import expit
 from features.columns import ColumnContract
 from features.spells import Spells
 from training.conversion import ConversionModel
+from training.delay import known_at
 from training.expected_value import judge_value_model
 from training.fit import Parts, assemble, fit_parts, predict_spells
 from training.gain import columns_of_rules, possible_gain
 from training.lead_model import Recipe
 from training.metrics import Estimate, evaluate
 from training.potential import Potential, assignment_strata, judge
-from training.splits import known_before, newest
+from training.splits import newest
 from training.uplift import Interval
 
 LATER_SHARE = 0.2
@@ -41,8 +42,7 @@ def rehearse(spells: Spells, contract: ColumnContract, *, seed: int, recipe: Rec
     """Fit on what was known before the newest fifth of the rows, and predict that fifth."""
     late = newest(spells.at_days, LATER_SHARE)
     start = float(spells.at_days[late].min())
-    early = known_before(spells.at_days, start, spells.labels.window_days)
-    earlier, later = spells.take(early), spells.take(late)
+    earlier, later = known_at(spells, start), spells.take(late)
     parts = fit_parts(earlier, contract, seed=seed, recipe=recipe)
     model = assemble(parts, earlier, contract, verdict="rep_matters", facts={})
     log_odds, lead_alone = predict_spells(model, later)

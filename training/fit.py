@@ -9,8 +9,9 @@ from features.columns import ColumnContract
 from features.leads import LeadDesign, choose_design
 from features.pairs import PairDesign, RepMatches, find_pairs
 from features.spells import Spells
-from training.calibration import recalibrate
+from training.calibration import Calibration, recalibrate
 from training.conversion import ConversionModel, RosterModel
+from training.delay import Delays, measure_delays
 from training.expected_value import fit_value_model
 from training.lead_model import LeadModel, Recipe, choose_recipe, fit_lead_model, out_of_fold, with_by_hand
 from training.rep_effects import Evidence, RepEffects, fit_rep_effects, no_reps, offset_of
@@ -22,6 +23,8 @@ SCORED_SAMPLE = 5_000  # leads that the score's percentiles are taken from
 GRADE_SHARES = (0.8, 0.5, 0.2)  # A: the best fifth; B and C: the next three tenths each
 RECALIBRATION_DAYS = 30.0
 RECALIBRATION_ROWS = 1_000
+EXPECTATION_ROUNDS = 2  # fits in which young rows count with what the fit before expects of them
+LEVEL_ROUNDS = 20  # cheap: the level and what it makes of the young rows, in turn
 
 
 @dataclass(frozen=True)
@@ -36,17 +39,41 @@ class Parts:
     effects: RepEffects
     lead_alone: np.ndarray  # (n,) log-odds of a lead model that knows no reps, out of fold
     log_odds: np.ndarray  # (n,) F out of fold and the rep part, as the row stood
+    young_log_odds: np.ndarray  # the same of the rows too young for the window, where they count
+    delays: Delays | None = None  # how long outcomes take, where young rows count
 
 
 def fit_parts(spells: Spells, contract: ColumnContract, *, seed: int, recipe: Recipe | None = None) -> Parts:
-    """F and the rep effects fitted to mature spells.
+    """F and the rep effects fitted to mature spells, and to their young ones if they have any.
 
-    recipe : how to fit F; chosen by time-ordered cross-validation where it is not given.
+    recipe : how to fit F; chosen by time-ordered cross-validation where it is not given. The labels of young
+    spells are what is to be expected of them, worked out in turn with the fit (expectation-maximisation).
     """
-    rng = np.random.default_rng(seed)
     losses: dict[str, float] = {}
     if recipe is None:
         recipe, losses = choose_recipe(contract, spells.leads, spells.converted, spells.at_days, seed=seed)
+    parts = _fit(spells, contract, recipe, losses, seed=seed)
+    if spells.young is None or not len(spells.young):
+        return parts
+    everything, delays, mature = spells.with_young(), measure_delays(spells, contract), len(spells)
+    log_odds = np.concatenate([parts.log_odds, _as_they_stood(parts, spells.young, contract)])
+    for _ in range(EXPECTATION_ROUNDS):
+        labels = delays.expected(everything, expit(log_odds))
+        parts = _fit(replace(everything, converted=labels), contract, recipe, losses, seed=seed)
+        log_odds = parts.log_odds
+    return replace(
+        parts,
+        lead_alone=parts.lead_alone[:mature],
+        log_odds=log_odds[:mature],
+        young_log_odds=log_odds[mature:],
+        delays=delays,
+    )
+
+
+def _fit(
+    spells: Spells, contract: ColumnContract, recipe: Recipe, losses: dict[str, float], *, seed: int
+) -> Parts:
+    rng = np.random.default_rng(seed)
     lead_design = choose_design(contract, spells.leads)
     pair_design = find_pairs(contract, spells.reps)
     evidence = gather(spells, contract, lead_design, pair_design)
@@ -69,7 +96,18 @@ def fit_parts(spells: Spells, contract: ColumnContract, *, seed: int, recipe: Re
             )
             offset = offset_of(effects, evidence)
     lead_model = fit_lead_model(recipe, contract, spells.leads, marks, spells.converted, offset)
-    return Parts(recipe, losses, lead_model, lead_design, pair_design, effects, alone, lead + offset)
+    return Parts(
+        recipe, losses, lead_model, lead_design, pair_design, effects, alone, lead + offset, np.empty(0)
+    )
+
+
+def _as_they_stood(parts: Parts, spells: Spells, contract: ColumnContract) -> np.ndarray:
+    """Log-odds of spells that the parts were not fitted to, before recalibration, (n,)."""
+    lead = with_by_hand(parts.lead_model, spells.leads, spells.by_hand.astype(float))
+    if not spells.reps:
+        return lead
+    evidence = gather(spells, contract, parts.lead_design, parts.pair_design)
+    return lead + offset_of(parts.effects, replace(evidence, by_hand=spells.by_hand))
 
 
 def gather(spells: Spells, contract: ColumnContract, lead_design: LeadDesign, pair_design: PairDesign) -> Evidence:
@@ -99,8 +137,7 @@ def assemble(
     parts: Parts, spells: Spells, contract: ColumnContract, *, verdict: str, facts: dict[str, object]
 ) -> ConversionModel:
     """The finished model: recalibrated on the newest rows, with the lead score's percentiles and grades."""
-    newest = newest_window(spells.at_days, spells.labels.window_days, dated=contract.dated)
-    calibration = recalibrate(spells.converted[newest], parts.log_odds[newest])
+    calibration = _level(parts, spells, dated=contract.dated)
     won = spells.converted == 1
     draft = ConversionModel(
         contract=contract,
@@ -121,6 +158,21 @@ def assemble(
     cuts = tuple(float(np.quantile(rotation, share)) for share in GRADE_SHARES)
     grid = np.percentile(rotation, np.arange(101))
     return replace(draft, score_grid=grid, grade_cuts=(cuts[0], cuts[1], cuts[2]))
+
+
+def _level(parts: Parts, spells: Spells, *, dated: bool) -> Calibration:
+    """The recalibration on the newest rows; where young rows count, on them as well as on the newest mature ones."""
+    window = spells.labels.window_days
+    if parts.delays is None:
+        newest = newest_window(spells.at_days, window, dated=dated)
+        return recalibrate(spells.converted[newest], parts.log_odds[newest])
+    rows, log_odds = spells.with_young(), np.concatenate([parts.log_odds, parts.young_log_odds])
+    newest = newest_window(rows.at_days, 2 * window, dated=dated)
+    calibration = Calibration()
+    for _ in range(LEVEL_ROUNDS):
+        labels = parts.delays.expected(rows, expit(calibration.apply(log_odds)))
+        calibration = recalibrate(labels[newest], log_odds[newest])
+    return calibration
 
 
 def rotation_sample(model: ConversionModel, spells: Spells) -> np.ndarray:

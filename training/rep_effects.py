@@ -72,7 +72,7 @@ class Evidence:
     pairs: np.ndarray  # f(x, r), (n, n_pairs)
     by_hand: np.ndarray  # bool (n,)
     load: np.ndarray  # (n,)
-    converted: np.ndarray  # 0/1 (n,)
+    converted: np.ndarray  # (n,) 0/1, or what is to be expected of an outcome not known yet
 
 
 def fit_rep_effects(
@@ -148,20 +148,30 @@ def _newton(
 ) -> tuple[np.ndarray, np.ndarray]:
     """One Newton step for every rep, and the data's information Z'WZ (n_reps, width, width) where it began.
 
-    Rows are sorted by rep and split at `bounds`.
+    Rows are sorted by rep and split at `bounds`. A label that is only expected informs by less than a known one:
+    what is missing is its own variance (Louis, 1982, doi:10.1111/j.2517-6161.1982.tb01203.x).
     """
-    n_reps, width = effects.shape
-    rep = np.repeat(np.arange(n_reps), np.diff(bounds))
+    rep = np.repeat(np.arange(len(effects)), np.diff(bounds))
     p = expit(offset + np.einsum("nw,nw->n", design, effects[rep]))
     residual, weight = converted - p, p * (1 - p)
-    information = np.zeros((n_reps, width, width))
+    information = _information(design, weight, bounds)
     gradient = -effects / variance
+    for one, (first, last) in enumerate(pairwise(bounds)):
+        gradient[one] += residual[first:last] @ design[first:last]
+    step = np.linalg.solve(information + np.diag(1 / variance), gradient[:, :, None])[:, :, 0]
+    missing = converted * (1 - converted)
+    if missing.any():
+        information = _information(design, np.maximum(weight - missing, 0.0), bounds)
+    return effects + np.clip(step, -1.0, 1.0), information
+
+
+def _information(design: np.ndarray, weight: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+    """Z'WZ of each rep, (n_reps, width, width)."""
+    information = np.empty((len(bounds) - 1, design.shape[1], design.shape[1]))
     for one, (first, last) in enumerate(pairwise(bounds)):
         rows = design[first:last]
         information[one] = (rows.T * weight[first:last]) @ rows
-        gradient[one] += residual[first:last] @ rows
-    step = np.linalg.solve(information + np.diag(1 / variance), gradient[:, :, None])[:, :, 0]
-    return effects + np.clip(step, -1.0, 1.0), information
+    return information
 
 
 def _posterior(information: np.ndarray, variance: np.ndarray) -> np.ndarray:
