@@ -19,7 +19,7 @@ from data.intake.reading import read_source
 from data.intake.renaming import rename
 from data.intake.rep_table import roster_of
 from data.intake.rows import gathered, joined
-from data.intake.saving import write_dataset
+from data.intake.saving import keep_rejects, write_dataset
 from data.mapping import described
 from data.names import TABLES
 from data.personal import PERSONAL, is_personal
@@ -27,7 +27,7 @@ from data.roster import Rep
 
 __all__ = [
     "PERSONAL", "Dataset", "dataset_from_tables", "is_personal", "load_dataset", "load_files", "load_leads",
-    "save_dataset",
+    "save_dataset", "set_aside",
 ]  # fmt: skip
 
 
@@ -50,6 +50,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     recognised: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # our column -> the file's
     unknown: tuple[str, ...] = ()  # columns that no alias names; they are attributes
+    earlier: tuple[frozenset[str], float] | None = None  # leads last looked at before the rest, and when (days)
 
     @property
     def dated(self) -> bool:
@@ -80,6 +81,14 @@ class Dataset:
         if self.dated:
             moments.append(pd.Series(days(self.assignments["first_contact_at"])))
         return float(np.nanmax(np.concatenate([column.to_numpy(dtype=float) for column in moments])))
+
+    def looked_at_days(self) -> np.ndarray:
+        """Until when each assignment was watched, (n,): an outcome after that could not be seen here."""
+        now = np.full(len(self.assignments), self.now_days())
+        if self.earlier is not None:
+            leads, then = self.earlier
+            now[self.assignments["lead_id"].isin(leads).to_numpy()] = then
+        return now
 
 
 def load_dataset(folder: Path | str) -> Dataset:
@@ -122,6 +131,12 @@ def dataset_from_tables(
     tables = {"leads": leads, "reps": reps, "assignments": assignments}
     sources = {name: [frame_source(name, table)] for name, table in tables.items() if len(table)}
     return _dataset(assemble(sources, [], description or Description()))
+
+
+def set_aside(dataset: Dataset, folder: Path | str) -> Path | None:
+    """Write the rows that were refused while `folder` was read to its rejects.csv; None where there are none."""
+    place = Path(folder)
+    return keep_rejects(dataset.rejects, place if place.is_dir() else place.parent)
 
 
 def save_dataset(dataset: Dataset, folder: Path | str) -> None:

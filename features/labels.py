@@ -44,7 +44,7 @@ def maturity_window(delay_days: np.ndarray, age_days: np.ndarray) -> float:
     delay_days : (n,) from assignment to conversion, NaN where not converted (yet); age_days : (n,) from
     assignment to now. Rows younger than the longest delay would show only their quick conversions; where
     fewer than 30 conversions are that old, the oldest half of the rows is taken instead.
-    Raises ValueError where nothing has converted.
+    Raises ValueError where nothing tells the window.
     """
     converted = ~np.isnan(delay_days)
     if not converted.any():
@@ -64,18 +64,21 @@ def label(
     assigned_days: np.ndarray,
     outcome_days: np.ndarray,
     ended_days: np.ndarray,
-    now_days: float,
+    now_days: np.ndarray | float,
     window_days: float | None,
     final: bool,
 ) -> Labels:
-    """Labels of the spells as of now.
+    """Labels of the spells as of now. Raises ValueError where nothing has converted.
 
     converted : bool (n,), has converted so far; known : bool (n,), has any final outcome; outcome_days : when
     (NaN: not known when); ended_days : when the spell was taken away unfinished (NaN: it was not);
+    now_days : until when each row was watched;
     window_days : W if the data's owner set it; final : outcomes are final at once, no row is young.
     """
     if final:
         return Labels(0.0, known & np.isnan(ended_days), converted.astype(np.int8))
+    if window_days is None and not converted.any():
+        raise ValueError("No row converted, so there is nothing to learn from. Check `outcomes:` and `target:`.")
     age = now_days - assigned_days
     delay = np.where(converted, outcome_days - assigned_days, np.nan)
     window = maturity_window(delay, age) if window_days is None else window_days

@@ -149,12 +149,12 @@ def _work_ended(dataset: Dataset, assigned: np.ndarray, taken_away: np.ndarray) 
 
 def _clock(dataset: Dataset, assigned: np.ndarray) -> Clock:
     closed = np.where(_decided(dataset), dataset.assignments["closed_days"].to_numpy(dtype=float), np.nan)
-    return Clock(closed - assigned, dataset.now_days() - assigned)
+    return Clock(closed - assigned, dataset.looked_at_days() - assigned)
 
 
 def _too_young(dataset: Dataset, everything: Spells, ended: np.ndarray) -> np.ndarray:
     """Rows younger than the window that are still in the same hands, bool (n,)."""
-    young = dataset.now_days() - everything.at_days < everything.labels.window_days
+    young = dataset.looked_at_days() - everything.at_days < everything.labels.window_days
     undated = (outcomes_so_far(dataset) == 1.0) & np.isnan(dataset.assignments["closed_days"].to_numpy(dtype=float))
     return np.asarray(young & np.isnan(ended) & ~undated)
 
@@ -171,7 +171,7 @@ def _labels(dataset: Dataset, assigned: np.ndarray, ended: np.ndarray) -> Labels
         assigned_days=assigned,
         outcome_days=closed,
         ended_days=ended,
-        now_days=dataset.now_days(),
+        now_days=dataset.looked_at_days(),
         window_days=description.window,
         final=final,
     )

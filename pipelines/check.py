@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from data.dataset import Dataset, load_dataset
+from data.dataset import Dataset, load_dataset, set_aside
 from features.spells import Spells
 from pipelines.prepare import Prepared, prepare
 from pipelines.progress import Step, silent
@@ -19,12 +19,13 @@ FEW_ROWS_A_REP = 20
 
 
 def check(data: Path, *, seed: int = 0, step: Step = silent) -> dict[str, Any]:
-    """The object of `check --json`; nothing is written.
+    """The object of `check --json`; nothing is written but the refused rows' rejects.csv.
 
     Raises InputError where the data set cannot be read or learned from.
     """
     step(f"reading {data}")
     dataset = load_dataset(data)
+    set_aside(dataset, data)
     prepared = prepare(dataset)
     step(f"fitting {len(prepared.spells):,} mature rows to see whether reps differ")
     rehearsal = rehearse(prepared.spells, prepared.contract, seed=seed)
@@ -85,5 +86,5 @@ def warnings(prepared: Prepared) -> list[str]:
         said.append("No row has a closing date, so outcomes are taken as final and open rows are left out.")
     rejected = len(dataset.rejects)
     if rejected:
-        said.append(f"{rejected:,} rows were refused; see rejects.csv of the import, or the counts above.")
+        said.append(f"{rejected:,} rows were refused; rejects.csv beside the data says which and why.")
     return said

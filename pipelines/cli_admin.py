@@ -33,12 +33,19 @@ def attach(app: typer.Typer) -> None:
     app.add_typer(model, name="model", help="Models: list, show, promote, rollback.")
     app.add_typer(keys, name="keys", help="Keys of the HTTP interface: create, list, revoke.")
     app.add_typer(policy, name="policy", help="The rule book: show, check, activate.")
+    app.add_typer(roster, name="roster", help="The reps who get leads: put.")
     app.command()(doctor)
 
 
 model = typer.Typer(no_args_is_help=True)
 keys = typer.Typer(no_args_is_help=True)
 policy = typer.Typer(no_args_is_help=True)
+roster = typer.Typer(no_args_is_help=True)
+
+
+@roster.callback()
+def _roster() -> None:
+    """Keep `put` a word of its own: a lone command would lose its name."""
 
 
 @model.command("list")
@@ -161,6 +168,19 @@ def policy_activate(
     with ledger() as book:
         made = rule_books.activated(book, file, actor="command line", why=why, at=datetime.now(UTC))
     say(made, as_json=as_json, lines=telling.policy_activated)
+
+
+@roster.command("put")
+@command
+def roster_put(
+    data: Annotated[Path, typer.Option("--data", help="Data set whose reps become the roster.")], as_json: Json = False
+) -> None:
+    """Put a data set's present reps on the service's roster. Example: leadmatch roster put --data crm."""
+    from pipelines.put_roster import put_roster
+
+    with ledger() as book:
+        made = put_roster(data, book, actor="command line", at=datetime.now(UTC))
+    say(made, as_json=as_json, lines=telling.roster)
 
 
 @command

@@ -1,5 +1,6 @@
 """The ledger as a data set, by itself (`leadmatch export`) or added to a history (`train --ledger`)."""
 
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -46,12 +47,14 @@ def with_ledger(dataset: Dataset, ledger: Ledger) -> Dataset:
     keep = dataset.description.model_dump(
         include={
             "target", "window", "outcome_is_final", "post_assignment", "personal", "keep", "types", "drop", "currency",
-            "time_zone", "notes",
+            "time_zone", "notes", "labels",
         }  # not `exported_at`: the ledger has seen more since
     )
-    return dataset_from_tables(
+    joined = dataset_from_tables(
         _below(earlier, leads), _below(gone, reps), _below(past, assignments), Description(**keep)
     )
+    # Nobody has looked at the history's leads since it was exported: what is open there may be won by now.
+    return replace(joined, earlier=(frozenset(earlier["lead_id"]), dataset.now_days()))
 
 
 def _below(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:

@@ -14,6 +14,8 @@ from serving.bundle_store import BundleStore
 from serving.child import ChildFailedError
 from training.registry import CHAMPION, Registry, RegistryError
 
+ROLLED_BACK = "rolled back"
+
 
 def listed(settings: Settings, ledger: Ledger) -> dict[str, Any]:
     """Every version with its verdict, newest first; `champion` as the ledger has it."""
@@ -58,6 +60,11 @@ def shown(settings: Settings, ledger: Ledger, version: str | None) -> dict[str, 
 def promote(settings: Settings, ledger: Ledger, version: str, *, actor: str, at: datetime) -> dict[str, Any]:
     """Make a version champion by a person's word, once its bundle is fetched, verified and tried."""
     registry = _registry(settings)
+    if all(one.version != version for one in registry.versions()):
+        raise InputError(f"There is no model version {version}; see `leadmatch model list`.")
+    held = _champion(ledger)
+    if held is not None and held.version == version:
+        raise InputError(f"Version {version} is the champion already.")
     with tempfile.TemporaryDirectory(prefix="leadmatch-") as scratch:
         folder = Path(scratch) / "bundle"
         try:
@@ -69,14 +76,24 @@ def promote(settings: Settings, ledger: Ledger, version: str, *, actor: str, at:
 
 
 def rollback(settings: Settings, ledger: Ledger, *, actor: str, at: datetime) -> dict[str, Any]:
-    """Make the champion before the present one champion again."""
+    """Make the champion before the present one champion again; a second time, the one before that."""
     with ledger.reading() as conn:
-        history = promotions.history(conn)
-    earlier = [one for one in history if history and one.version != history[-1].version]
-    if not earlier:
+        risen = _not_rolled_back(promotions.history(conn))
+    if len(risen) < 2:
         raise InputError("There was no champion before this one, so there is nothing to roll back to.")
-    back = earlier[-1]
-    return _put_in_force(_registry(settings), ledger, back.version, back.digest, actor, "rolled back", at)
+    back = risen[-2]
+    return _put_in_force(_registry(settings), ledger, back.version, back.digest, actor, ROLLED_BACK, at)
+
+
+def _not_rolled_back(history: list[promotions.Promotion]) -> list[promotions.Promotion]:
+    """The champions that rose and were not rolled back since, the present one last."""
+    risen: list[promotions.Promotion] = []
+    for one in history:
+        if ROLLED_BACK in one.grounds.get("grounds", ()):
+            risen.pop()
+        else:
+            risen.append(one)
+    return risen
 
 
 def _put_in_force(

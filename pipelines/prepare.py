@@ -60,13 +60,17 @@ def prepare(dataset: Dataset) -> Prepared:
     return Prepared(dataset, contract, (*named, *leaks, *useless), spells)
 
 
+def _too_young(window_days: float) -> str:
+    return f"younger than {window_days:.0f} days or still open" if window_days else "still open"
+
+
 def _check_enough(dataset: Dataset, spells: Spells) -> None:
     conversions = int(np.sum(spells.converted))
     others = len(spells) - conversions
     if len(spells) < LEAST_ROWS:
         raise InputError(
-            f"assignments: {len(spells)} rows with a mature outcome ({spells.labels.immature:,} are younger than "
-            f"{spells.labels.window_days:.0f} days or still open); at least {LEAST_ROWS} are needed. "
+            f"assignments: {len(spells)} rows with a mature outcome ({spells.labels.immature:,} are "
+            f"{_too_young(spells.labels.window_days)}); at least {LEAST_ROWS} are needed. "
             "Wait, or set `window:` in dataset.yaml."
         )
     if min(conversions, others) < LEAST_OF_EACH:

@@ -6,13 +6,9 @@ from typing import Any
 from data.store.keys import Key
 from pipelines.console import OUT, figure, points, table
 from pipelines.doctor import Finding
+from training.potential import IN_WORDS
 
-VERDICTS = {
-    "rep_matters": "It matters which rep gets a lead.",
-    "unconfirmed": "Reps differ, but it may be their choosing of leads: run a randomised trial first.",
-    "no_detectable_rep_effect": "There is nothing to match here: reps cannot be told apart. Leads will rotate.",
-    "too_little_data": "There is too little data to tell whether it matters which rep gets a lead. Leads will rotate.",
-}
+VERDICTS = {verdict: english for verdict, (english, _) in IN_WORDS.items()}
 
 
 def simulated(made: dict[str, Any]) -> None:
@@ -128,6 +124,12 @@ def keys(made: dict[str, Any]) -> None:
 def revoked(made: dict[str, Any]) -> None:
     """A key's end."""
     OUT.print(f"Key {made['id']} is revoked.")
+
+
+def roster(made: dict[str, Any]) -> None:
+    """The roster's new version."""
+    gone = f" ({made['gone']:,} have left or are not active)" if made["gone"] else ""
+    OUT.print(f"{made['reps']:,} reps are on the roster now{gone}.")
 
 
 def policy(made: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
-from data.dataset import Dataset, load_dataset
+from data.dataset import Dataset, load_dataset, set_aside
 from data.settings import Settings
 from data.store import promotions
 from data.store.ledger import Ledger
@@ -23,10 +23,11 @@ from serving.bundle import Manifest, seal
 from serving.bundle_store import BundleStore
 from serving.fetch import fetcher
 from serving.signing import signing_key
-from training import promotion, report
+from training import promotion, report, report_page
 from training.assess import LATER_SHARE, Rehearsal, look_for_potential, rehearse
 from training.conversion import ConversionModel
 from training.fit import assemble, fit_parts, served_log_odds
+from training.hidden_picking import HiddenPicking, look_for_hidden_picking
 from training.metrics import Estimate
 from training.model_files import save
 from training.potential import Potential
@@ -46,6 +47,7 @@ class Trained:
     rehearsal: Rehearsal
     potential: Potential
     model: ConversionModel
+    hidden: HiddenPicking | None  # None where there are no reps
 
 
 def train(
@@ -66,16 +68,17 @@ def train(
     """
     step(f"reading {data}")
     dataset = load_dataset(data)
+    set_aside(dataset, data)
     if ledger:
         dataset = with_ledger(dataset, Ledger.open(settings.ledger_url))
     trained = learn(dataset, seed=seed, trials=trials, step=step)
-    step("registering the model")
     registry = Registry(settings.home, timeout_s=settings.registry_timeout_seconds)
-    run, manifest = register(trained, registry, settings=settings, seed=seed)
-    step("comparing it with the champion")
     book = Ledger.open(settings.ledger_url)
     try:
+        step("comparing it with the champion")
         decision = decide_promotion(trained, book, settings) if promote else KEPT
+        step("registering the model")
+        run, manifest = register(trained, registry, decision, settings=settings, seed=seed)
         put_in_place(decision, run, manifest, book, registry)
     finally:
         book.close()
@@ -100,7 +103,9 @@ def learn(dataset: Dataset, *, seed: int, trials: int = 0, step: Step = silent) 
     potential = look_for_potential(parts, spells, contract, seed=seed)
     facts = model_facts(prepared, rehearsal, potential, seed=seed)
     model = assemble(parts, spells, contract, verdict=potential.verdict, facts=facts)
-    return Trained(prepared, rehearsal, potential, model)
+    step("asking whether hidden hand-picking could explain it")
+    hidden = look_for_hidden_picking(model, parts.log_odds, spells, seed=seed)
+    return Trained(prepared, rehearsal, potential, model, hidden)
 
 
 def model_facts(prepared: Prepared, rehearsal: Rehearsal, potential: Potential, *, seed: int) -> dict[str, Any]:
@@ -126,7 +131,7 @@ def model_facts(prepared: Prepared, rehearsal: Rehearsal, potential: Potential, 
 
 
 def register(
-    trained: Trained, registry: Registry, *, settings: Settings, seed: int
+    trained: Trained, registry: Registry, decision: promotion.Decision, *, settings: Settings, seed: int
 ) -> tuple[RunInfo, Manifest]:
     """Write, seal and keep the bundle, and log the run with its figures."""
     with tempfile.TemporaryDirectory(prefix="leadmatch-") as scratch:
@@ -144,7 +149,7 @@ def register(
             },
             data_hash=data_hash(trained.prepared.dataset),
             digest=manifest.digest,
-            figures=figures_of(trained),
+            figures=figures_of(trained, decision),
             bundle=folder,
             lead_columns=[column.name for column in trained.model.contract.columns],
             tags={"verdict": trained.potential.verdict},
@@ -152,12 +157,12 @@ def register(
     return run, manifest
 
 
-def figures_of(trained: Trained) -> dict[str, bytes]:
-    """The pictures and values logged beside the run, from rows that the rehearsal's fit has not seen."""
+def figures_of(trained: Trained, decision: promotion.Decision) -> dict[str, bytes]:
+    """The pictures, values and page logged beside the run, from rows that the rehearsal's fit has not seen."""
     later, spells = trained.rehearsal.later, trained.prepared.spells
     rows = np.unique(np.linspace(0, len(later) - 1, min(REPORT_ROWS, len(later))).astype(int))
     sample = later.take(rows)
-    return report.build(
+    measured = report.measure(
         model=trained.model,
         leads=sample.leads,
         converted=sample.converted,
@@ -166,6 +171,8 @@ def figures_of(trained: Trained) -> dict[str, bytes]:
         kinds=kinds_of_lead(trained.model, spells),
         rep=spells.rep,
     )
+    shown = report_page.page(trained.model, measured, grounds=decision.grounds, hidden=trained.hidden)
+    return report.build(measured) | {"report.html": shown}
 
 
 def kinds_of_lead(model: ConversionModel, spells: Spells) -> np.ndarray:

@@ -112,6 +112,14 @@ def with_state(answer: Mapping[str, Any], decision: Decision) -> dict[str, Any]:
     return {**answer, "mode": decision.row.mode, "lead": dict(decision.row.lead_snapshot), "state": state}
 
 
+def kept_or_row(
+    kept: Mapping[str, bytes], decision: Decision, names: Mapping[str, str | None]
+) -> dict[str, Any]:
+    """The stored answer of a decision, or the one built from its row where it is no longer kept."""
+    body = kept.get(decision.row.decision_id)
+    return dict(json.loads(body)) if body else from_row(decision, names)
+
+
 def from_row(decision: Decision, names: Mapping[str, str | None]) -> dict[str, Any]:
     """The answer built from the ledger's row, once the stored one is gone; its reasons went with it."""
     row = decision.row

@@ -1,6 +1,5 @@
 """Routes of the decision: score, assign, look it up, override it."""
 
-import json
 import re
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -98,7 +97,8 @@ def search(
     with parts.ledger.reading() as conn:
         page, following = decisions.search(conn, client_id=caller.sees_only_client, limit=limit, **found)
         names = _names(parts.watch.look(conn).roster.reps)
-    told = [answers.with_state(answers.from_row(decision, names), decision) for decision in page]
+        kept = decisions.answers_of(conn, [decision.row.decision_id for decision in page])
+    told = [answers.with_state(answers.kept_or_row(kept, decision, names), decision) for decision in page]
     return json_reply(answers.encoded({"decisions": told, "next_cursor": following}))
 
 
@@ -109,10 +109,10 @@ def look_up(decision_id: str, request: Request) -> Response:
     with parts.ledger.reading() as conn:
         decision = visible(conn, caller, decision_id)
         changes = overrides.of_decision(conn, decision.row.decision_id)
-        stored = _stored_answer(conn, decision)
+        kept = decisions.answers_of(conn, [decision.row.decision_id])
         names = _names(parts.watch.look(conn).roster.reps)
-    answer = json.loads(stored) if stored else answers.from_row(decision, names)
-    told = answers.with_state(answer, decision) | {"overrides": [asdict(change) for change in changes]}
+    answer = answers.with_state(answers.kept_or_row(kept, decision, names), decision)
+    told = answer | {"overrides": [asdict(change) for change in changes]}
     return json_reply(answers.encoded(told))
 
 
@@ -158,14 +158,6 @@ def _item(raw: dict[str, Any], client_id: str, above: str, deadline: float) -> A
     columns = lead.columns()
     return Ask(client_id, columns, digest_of({"lead": columns, "dry_run": False}), deadline=deadline)
 
-
-def _stored_answer(conn: Connection, decision: Decision) -> bytes | None:
-    row = decision.row
-    if row.idempotency_key:
-        stored = decisions.find_by_key(conn, row.client_id, row.idempotency_key)
-    else:
-        stored = decisions.open_decision(conn, row.client_id, row.lead_id)
-    return stored.answer if stored and stored.decision_id == row.decision_id else None
 
 
 def _checked(name: str, value: str) -> Any:

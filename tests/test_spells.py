@@ -151,7 +151,7 @@ def history(rows, won, *, staff=("R-1", "R-2"), **description):
     [
         (lambda: history(99, 40), "99 rows with a mature outcome"),
         (lambda: history(200, 0), "0 of 200 mature rows converted"),
-        (lambda: history(200, 0, window=None), "No conversion has a date"),
+        (lambda: history(200, 0, window=None), "No row converted"),
         (lambda: history(200, 200), "200 of 200 mature rows converted"),
         (lambda: history(200, LEAST_OF_EACH - 1), "19 of 200 mature rows converted"),
         (lambda: history(200, 100, staff=("R-1",)), "only one rep, so there is nobody to choose between"),

@@ -3,21 +3,28 @@
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from data.dataset import save_dataset
+from data.errors import InputError
+from data.roster import Rep
 from data.settings import Settings
 from data.store import promotions
 from data.store.ledger import Ledger
-from pipelines import cli
+from data.store.roster import read_roster
+from pipelines import cli, models
 from pipelines.champion import champion
+from pipelines.check import check
 from pipelines.demo import sendable
 from pipelines.from_ledger import with_ledger
 from pipelines.match import match
 from pipelines.prepare import prepare
+from pipelines.put_roster import put_roster
 from pipelines.train import learn, train
 from training.registry import Registry
 
@@ -66,6 +73,13 @@ def test_the_same_history_again_gives_the_same_bundle_and_no_new_champion(instal
     assert "newer than the champion" in again["grounds"][0]
     digests = {one.version: one.digest for one in Registry(settings.home).versions()}
     assert digests[again["model_version"]] == digests[said["model_version"]]
+
+
+def test_the_run_is_logged_with_its_page(installation):
+    settings, _, said = installation
+    pages = [page.read_text(encoding="utf-8") for page in settings.home.rglob("report.html")]
+    assert any(ground in page for page in pages for ground in said["grounds"])
+    assert all("Could hidden hand-picking explain it?" in page for page in pages)
 
 
 def test_match_writes_one_row_a_lead_in_the_order_of_the_input(installation, tmp_path, monkeypatch):
@@ -137,6 +151,42 @@ def test_a_ledger_without_decisions_adds_nothing(installation):
     ledger.close()
 
 
+def test_the_ledger_s_later_days_do_not_age_the_history(small_world, floor):
+    floor.reps(Rep("R-1"), Rep("R-2"))
+    floor.decide("L-now", "R-1", after=60 * 24 * 300)  # months after the history was exported
+    alone, joined = prepare(small_world[1]).spells, prepare(with_ledger(small_world[1], floor.ledger)).spells
+    assert len(joined) == len(alone)
+    assert joined.labels.immature == alone.labels.immature + 1
+    assert joined.converted.sum() == alone.converted.sum()
+
+
+def test_a_second_rollback_goes_further_back(ledger):
+    def rise(version, held):
+        with ledger.writing() as tx:
+            promotions.promote(tx, version=version, digest=version * 8, expected_previous=held, actor="test",
+                               grounds={"grounds": ["better"]}, at=datetime(2026, 3, 2, tzinfo=UTC))  # fmt: skip
+
+    def back(settings):
+        return models.rollback(settings, ledger, actor="test", at=datetime(2026, 3, 3, tzinfo=UTC))["version"]
+
+    settings = Settings()
+    for version, held in (("1", None), ("2", "1"), ("3", "2")):
+        rise(version, held)
+    with patch.object(models, "Registry"):
+        assert [back(settings), back(settings)] == ["2", "1"]
+        with pytest.raises(InputError, match="nothing to roll back to"):
+            back(settings)
+
+
+def test_the_present_reps_of_a_data_set_become_the_roster(small_world, ledger, tmp_path):
+    world, dataset = small_world
+    save_dataset(dataset, tmp_path / "crm")
+    made = put_roster(tmp_path / "crm", ledger, actor="test", at=world.exported_at)
+    with ledger.reading() as conn:
+        assert {rep.rep_id for rep in read_roster(conn).reps} == set(world.rep_ids)
+    assert made["reps"] + made["gone"] == len(dataset.reps)
+
+
 def test_learning_needs_no_registry_and_no_ledger(installation):
     from data.dataset import load_dataset
 
@@ -188,3 +238,15 @@ def test_a_column_that_its_owner_vouches_for_stays(small_world):
         stated = replace(dataset, leads=leads, description=dataset.description.model_copy(update={"keep": keep}))
         names = [column.name for column in prepare(stated).contract.columns]
         assert ("last_activity_score" in names) is stays
+
+
+def test_refused_rows_are_set_aside_once_however_often_the_data_are_read(small_world, tmp_path):
+    save_dataset(small_world[1], tmp_path)
+    with (tmp_path / "assignments.csv").open("a", encoding="utf-8") as file:
+        file.write("L-nobody,R-001,2026-01-01T00:00:00Z,lost\n")
+    for _ in range(2):
+        check(tmp_path)
+    rejects = pd.read_csv(tmp_path / "rejects.csv")
+    assert len(rejects) == 1
+    assert rejects.loc[0, "file"] == "assignments.csv"
+    assert rejects.loc[0, "line"] == 3_002

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _DERIVED = ("at_days", "closed_days", "spell", "last_spell")
 _KEPT = (
     "name", "notes", "time_zone", "target", "window", "outcome_is_final", "exported_at", "reps", "post_assignment",
-    "personal", "keep", "types", "currency",
+    "personal", "keep", "labels", "types", "currency",
 )  # fmt: skip
 
 
@@ -41,6 +41,16 @@ def write_dataset(dataset: "Dataset", folder: Path) -> None:
     _write_csv(_written(dataset.assignments, dataset.dated, has_reps=dataset.has_reps), folder / "assignments.csv")
     _write_csv(dataset.rejects, folder / REJECTS)
     _write(yaml.safe_dump(description_of(dataset), allow_unicode=True, sort_keys=False), folder / DESCRIPTION)
+
+
+def keep_rejects(rejects: pd.DataFrame, folder: Path) -> Path | None:
+    """Add refused rows to the folder's rejects.csv, each once; None where there are none or it cannot be written."""
+    if rejects.empty or not os.access(folder, os.W_OK):
+        return None
+    path = folder / REJECTS
+    earlier = pd.read_csv(path, dtype=str) if path.is_file() else rejects.iloc[:0].astype(str)
+    _write_csv(pd.concat([earlier, rejects.astype(str)]).drop_duplicates(), path)
+    return path
 
 
 def description_of(dataset: "Dataset") -> dict[str, Any]:

@@ -218,6 +218,12 @@ def customer_owner(conn: Connection, client_id: str, customer_id: str) -> str | 
     return conn.execute(newest).scalar_one_or_none()
 
 
+def answers_of(conn: Connection, decision_ids: list[str]) -> dict[str, bytes]:
+    """The stored answers of these decisions, as far as they are still kept."""
+    asked = select(answers.c.decision_id, answers.c.body).where(answers.c.decision_id.in_(decision_ids))
+    return {row.decision_id: bytes(row.body) for row in conn.execute(asked)}
+
+
 def drop_answers(tx: Connection, *, decided_before: datetime) -> int:
     """Forget stored answers of older decisions and return how many; the decisions stay."""
     old = select(decisions.c.decision_id).where(decisions.c.decided_at < decided_before)
