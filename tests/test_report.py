@@ -193,7 +193,7 @@ def built(model, rng, **changed):
         "kinds": leads[:, 0],
         "rep": rng.integers(0, len(model.reps) or 1, 200),
     }
-    return report.build(**(given | changed))
+    return report.build(report.measure(**(given | changed)))
 
 
 def test_a_run_has_a_picture_a_question_and_their_values(small_model, rng):

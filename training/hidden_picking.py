@@ -172,13 +172,13 @@ def _of_control(control: NegativeControl | None, spells: Spells) -> tuple[str, .
     differ = control.p <= SIGNIFICANT
     if not spells.reasons_logged:
         if differ:
-            return (f"Reps were given different leads to begin with: {names} differ between them {chance}.",)
-        return (f"What {names} say of the leads does not differ between reps {chance}: no sign of picking by them.",)
-    where = f"Among the {control.rows:,} rows that no person chose, {names}"
+            return (f"Reps were given different leads to begin with: their leads differ in {names} {chance}.",)
+        return (f"Reps' leads do not differ in {names} {chance}: no sign of picking by these.",)
+    where = f"Among the {control.rows:,} rows that no person chose, reps' leads"
     if differ:
-        return (f"{where} still differ between reps {chance}: these rows were not dealt out blindly either.",)
+        return (f"{where} still differ in {names} {chance}: these rows were not dealt out blindly either.",)
     picked = f" Where people chose, they do (p = {control.p_by_hand:.3f})." if control.p_by_hand <= SIGNIFICANT else ""
-    return (f"{where} do not differ between reps {chance}: no sign of picking there.{picked}",)
+    return (f"{where} do not differ in {names} {chance}: no sign of picking there.{picked}",)
 
 
 def _of_strength(strength: Sensitivity | None, gaps: Gaps | None) -> tuple[str, ...]:

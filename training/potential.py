@@ -14,6 +14,21 @@ from scipy.special import expit
 from training import permutation
 from training.logistic import fit_ridge_logistic
 
+IN_WORDS = {
+    "rep_matters": ("It matters which rep gets a lead.", "由谁跟进确有影响。"),
+    "unconfirmed": (
+        "Reps differ, but it may be their choosing of leads: run a randomised trial first.",
+        "销售之间有差异，但可能源于挑选线索，请先做随机试验。",
+    ),
+    "no_detectable_rep_effect": (
+        "There is nothing to match here: reps cannot be told apart. Leads will rotate.",
+        "未发现可匹配的差异，线索将轮流分配。",
+    ),
+    "too_little_data": (
+        "There is too little data to tell whether it matters which rep gets a lead. Leads will rotate.",
+        "数据不足，无法判断由谁跟进是否有影响，线索将轮流分配。",
+    ),
+}  # verdict -> English, Chinese
 SHUFFLES = 199
 LEVEL = 0.05
 SEGMENT_WEIGHT = 0.15  # of each segment column beside the intercept
