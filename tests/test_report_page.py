@@ -129,6 +129,10 @@ def test_each_picture_has_its_finding_its_values_and_a_text_for_who_cannot_see_i
     assert all(label and label in words(html) for label in pictures)
     assert html.count("<details>") == 6  # all but the summary of contributions, which has no few values
     assert html.count("<title>") == 1
+    assert "R-1 40 +0.400 +0.100 +0.700" in words(html)
+    first = measured.reliability[0]
+    assert f"{first.predicted:.1%} {first.observed:.1%}".replace("%", " %") in words(html)
+    assert f"{measured.importance[0].column} {measured.importance[0].value:.3f}" in words(html)
 
 
 def test_judged_policies_are_shown_by_their_headline(small_model, measured):

@@ -27,7 +27,7 @@ VALUE_METRICS = {
     "r2": "share of the logs' variance explained",
     "level": "expected over seen, on the whole",
 }
-DASH = "–"
+DASH, LOG_ODDS = "–", "{:+.3f}"
 
 
 @dataclass(frozen=True)
@@ -152,15 +152,14 @@ def _cards(measured: Measured, wanted: Iterable[tuple[str, Heading, tuple[str, .
 def _values(name: str, measured: Measured, head: tuple[str, ...]) -> Table | None:
     if not head:
         return None
-    percent = name in ("reliability", "gains", "overlap")
-    rows = [tuple(_cell(value, percent=percent) for value in vars(row).values()) for row in getattr(measured, name)]
-    return Table(head, rows)
+    form = {"importance": "{:.3f}", "rep_levels": LOG_ODDS}.get(name, "{:.1%}")
+    return Table(head, [tuple(_cell(value, form) for value in vars(row).values()) for row in getattr(measured, name)])
 
 
-def _cell(value: Any, *, percent: bool = False) -> str:
+def _cell(value: Any, form: str) -> str:
     if not isinstance(value, float):
         return f"{value:,}" if isinstance(value, int) else str(value)
-    return f"{100 * value:.1f} %" if percent else f"{value:+.3f}"
+    return form.format(value).replace("%", " %")
 
 
 def _about(model: ConversionModel) -> str:
@@ -220,7 +219,7 @@ def _picking(hidden: HiddenPicking | None) -> Section | None:
     cards, control, strength = [], hidden.control, hidden.sensitivity
     if hidden.gaps and hidden.gaps.reps:
         finding, picture = inline(figures.draw_gaps(hidden.gaps.reps, narrow=True), "gaps")
-        rows = [tuple(_cell(value) for value in vars(gap).values()) for gap in hidden.gaps.reps]
+        rows = [tuple(_cell(value, LOG_ODDS) for value in vars(gap).values()) for gap in hidden.gaps.reps]
         head = ("rep", "hand-picked leads", "log-odds", "low", "high")
         cards.append(Card(Heading("Hand-picked leads", "人工指派的差异"), finding, picture, Table(head, rows)))
     rows = []
