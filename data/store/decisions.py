@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from data.errors import ConflictError, InputError
-from data.store import counters, personal, projection
+from data.store import counters, outbox, personal, projection
 from data.store.decision_row import Decision, DecisionRow, Stored, from_columns, to_columns
 from data.store.fold import Spell, SpellState, fold
 from data.store.tables import answers, capacity_ledger, decision_states, decisions, lead_states
@@ -61,6 +61,17 @@ _ROWS = (
     )
 )
 _UNIQUE_VIOLATION = "23505"  # PostgreSQL's
+_ANNOUNCED = {  # field of the message -> field of the row
+    "rep_id": "rep_id",
+    "arm": "arm",
+    "probability": "probability_chosen",
+    "baseline_probability": "baseline",
+    "uplift": "uplift",
+    "lead_score": "lead_score",
+    "grade": "grade",
+    "model_version": "model_version",
+    "policy_version": "policy_version",
+}
 
 
 def claim(tx: Connection, client_id: str, lead_id: str, key: str | None) -> Stored | None:
@@ -112,16 +123,30 @@ def record(tx: Connection, decision: DecisionRow, answer: bytes) -> None:
         personal.write(tx, decision.client_id, decision.lead_id, decision.personal)
     if decision.duplicate_of is None:
         _open_spell(tx, decision)
+    if _takes_a_slot(decision):
+        outbox.announce(
+            tx,
+            "assigned",
+            at=decision.decided_at,
+            client_id=decision.client_id,
+            lead_id=decision.lead_id,
+            data={"decision_id": decision.decision_id, "version": 1}
+            | {name: getattr(decision, column) for name, column in _ANNOUNCED.items()},
+        )
 
 
 def _check_reservation(tx: Connection, decision: DecisionRow) -> None:
-    takes = decision.rep_id is not None and decision.mode != "shadow" and decision.duplicate_of is None
+    takes = _takes_a_slot(decision)
     reserved = bool(tx.execute(_RESERVED, {"decision_id": decision.decision_id}).scalar())
     if takes != reserved:
         raise ValueError(
             f"decision {decision.decision_id} {'takes' if takes else 'does not take'} a slot, "
             f"but capacity.reserve {'gave' if reserved else 'did not give'} it one"
         )
+
+
+def _takes_a_slot(decision: DecisionRow) -> bool:
+    return decision.rep_id is not None and decision.mode != "shadow" and decision.duplicate_of is None
 
 
 def _is_unique_violation(error: IntegrityError) -> bool:

@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection
 
 from data.errors import ConflictError
 from data.roster import Rep
-from data.store import counters, projection
+from data.store import counters, outbox, projection
 from data.store.capacity import local_day
 from data.store.counters import Move
 from data.store.fold import CLOSED, SpellState
@@ -60,6 +60,14 @@ def record(
             counters.settle(tx, [move], at=at)
         elif not _taken(tx, move, rep, at=at, force=force):
             raise ConflictError(f"{rep.rep_id} has no free slot; an override over the limit must be forced.")
+    outbox.announce(
+        tx,
+        "overridden",
+        at=moment,
+        client_id=client_id,
+        lead_id=lead_id,
+        data={name: getattr(row, name) for name in ("decision_id", "version", "rep_id", "previous_rep_id", "actor")},
+    )
     return state.spells[-1]
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.engine import Connection
 
 from data.errors import ConflictError
-from data.store import heads
+from data.store import heads, outbox
 from data.store.tables import promotions
 
 _HEAD = "promotion"
@@ -50,6 +50,8 @@ def promote(
         raise ConflictError(f"The champion is {previous}, not {expected_previous}, by now: compare with that one.")
     promotion = Promotion(heads.advance(tx, _HEAD), version, digest, previous, actor, dict(grounds), at)
     tx.execute(insert(promotions), vars(promotion))
+    told = {"number": promotion.number, "version": version, "digest": digest, "previous": previous, "actor": actor}
+    outbox.announce(tx, "model.promoted", at=at, data=told)
     return promotion
 
 

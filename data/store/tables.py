@@ -297,3 +297,47 @@ personal_data = Table(
     Column("lead_id", Text, primary_key=True),
     Column("body", Json, nullable=False),
 )
+
+# What others are told ----------------------------------------------------------------------------------------
+
+endpoints = Table(  # whom to tell; where a secret lies, never the secret
+    "endpoints",
+    metadata,
+    Column("endpoint_id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("topics", Text, nullable=False),  # ",assigned,overridden,": found by LIKE, with commas around each
+    Column("client_id", Text, ForeignKey("clients.client_id")),  # None: whatever is told of anybody's leads
+    Column("secret_from", Text, nullable=False),
+    Column("private_allowed", Boolean, nullable=False),
+    Column("options", Json, nullable=False),
+    Column("active", Boolean, nullable=False),
+    Column("why_not", Text),
+    Column("actor", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
+outbox = Table(  # one row a message and endpoint, written in the transaction of what it tells
+    "outbox",
+    metadata,
+    Column("seq", Number, primary_key=True, autoincrement=True),
+    Column("message_id", Text, nullable=False),
+    Column("endpoint_id", Text, ForeignKey("endpoints.endpoint_id"), nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("subject", Text, nullable=False),  # messages of one subject are sent one after the other
+    Column("client_id", Text),
+    Column("lead_id", Text),
+    Column("body", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", Instant, nullable=False),
+    Column("lease", Text),
+    Column("leased_until", Instant),
+    Column("last_error", Text),
+    Column("settled_at", Instant),
+    UniqueConstraint("endpoint_id", "message_id", name="one_message_an_endpoint"),
+    Index("outbox_due", "state", "endpoint_id", "next_at"),
+    Index("outbox_of_a_subject", "endpoint_id", "subject", "state", "seq"),
+    Index("outbox_of_a_lead", "client_id", "lead_id"),
+)
