@@ -19,6 +19,17 @@ class Settings(BaseSettings):
         4_194_304, ge=1_024, description="The same for /v1/assign/batch, /v1/outcomes and /v1/reps."
     )
     lock_timeout_ms: int = Field(1_500, ge=10, description="How long a writer waits for the ledger before 503.")
+    requests_at_once: int = Field(8, ge=1, description="Requests that one worker works on at once; others queue.")
+    queue_wait_ms: int = Field(20, ge=1, description="A wait in the queue that is always allowed.")
+    queue_burst: int = Field(
+        100, ge=0, description="Requests that may wait longer, up to their deadline; then 503 until the queue is empty."
+    )
+    key_requests_per_minute: int = Field(
+        60_000, ge=1, description="Requests of one key that one worker answers in a minute; more get 429."
+    )
+    key_failures_per_minute: int = Field(
+        10, ge=1, description="Keys refused from one address within a minute; then it gets 429."
+    )
     bundle_poll_seconds: float = Field(2.0, gt=0, description="How often a worker looks for a newly promoted model.")
     registry_timeout_seconds: float = Field(2.0, gt=0, description="Time-out of one call to the model registry.")
 

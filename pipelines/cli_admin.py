@@ -31,7 +31,7 @@ def ledger() -> Iterator[Ledger]:
 def attach(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.add_typer(model, name="model", help="Models: list, show, promote, rollback.")
-    app.add_typer(keys, name="keys", help="Keys of the HTTP interface: create, list, revoke.")
+    app.add_typer(keys, name="keys", help="Keys of the HTTP interface: create, list, rotate, revoke.")
     app.add_typer(policy, name="policy", help="The rule book: show, check, activate.")
     app.add_typer(roster, name="roster", help="The reps who get leads: put.")
     app.command()(doctor)
@@ -123,6 +123,22 @@ def keys_list(as_json: Json = False) -> None:
     with ledger() as book, book.reading() as conn:
         found = store.list_keys(conn)
     say({"keys": [telling.plain_key(key) for key in found]}, as_json=as_json, lines=telling.keys)
+
+
+@keys.command("rotate")
+@command
+def keys_rotate(
+    key_id: str,
+    days: Annotated[int, typer.Option(min=0, help="Days that the old key works on; 0: it ends at once.")] = 7,
+    as_json: Json = False,
+) -> None:
+    """Make a key's successor; both work until the old one ends. Example: leadmatch keys rotate ID --days 7."""
+    from data.store import keys as store
+
+    now = datetime.now(UTC)
+    with ledger() as book, book.writing() as tx:
+        made = store.rotate(tx, key_id, at=now, old_ends_at=now + timedelta(days=days))
+    say({"id": made.id, "key": made.key, "role": made.role, "replaces": key_id}, as_json=as_json, lines=telling.key)
 
 
 @keys.command("revoke")

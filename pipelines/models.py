@@ -14,8 +14,6 @@ from serving.bundle_store import BundleStore
 from serving.child import ChildFailedError
 from training.registry import CHAMPION, Registry, RegistryError
 
-ROLLED_BACK = "rolled back"
-
 
 def listed(settings: Settings, ledger: Ledger) -> dict[str, Any]:
     """Every version with its verdict, newest first; `champion` as the ledger has it."""
@@ -78,22 +76,11 @@ def promote(settings: Settings, ledger: Ledger, version: str, *, actor: str, at:
 def rollback(settings: Settings, ledger: Ledger, *, actor: str, at: datetime) -> dict[str, Any]:
     """Make the champion before the present one champion again; a second time, the one before that."""
     with ledger.reading() as conn:
-        risen = _not_rolled_back(promotions.history(conn))
+        risen = promotions.risen(promotions.history(conn))
     if len(risen) < 2:
         raise InputError("There was no champion before this one, so there is nothing to roll back to.")
     back = risen[-2]
-    return _put_in_force(_registry(settings), ledger, back.version, back.digest, actor, ROLLED_BACK, at)
-
-
-def _not_rolled_back(history: list[promotions.Promotion]) -> list[promotions.Promotion]:
-    """The champions that rose and were not rolled back since, the present one last."""
-    risen: list[promotions.Promotion] = []
-    for one in history:
-        if ROLLED_BACK in one.grounds.get("grounds", ()):
-            risen.pop()
-        else:
-            risen.append(one)
-    return risen
+    return _put_in_force(_registry(settings), ledger, back.version, back.digest, actor, promotions.ROLLED_BACK, at)
 
 
 def _put_in_force(

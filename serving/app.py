@@ -18,6 +18,7 @@ from serving.auth import ANYONE, Gate, Rule, Rules, keys_of
 from serving.guard import Bodies, Guard, Limits
 from serving.parts import Parts
 from serving.problems import MEDIA_TYPE, Problem, invalid, problem_of, retry_later
+from serving.quotas import FailedTries, Quota
 
 OPEN: Rules = {
     ("GET", "/openapi.json"): ANYONE,
@@ -35,6 +36,7 @@ FRAMEWORK: Rules = {
 }
 RULES: Rules = {**OPEN, **FRAMEWORK, **routes_decisions.RULES, **routes_roster.RULES, **routes_rules.RULES}
 BATCH_PATHS = frozenset({"/v1/assign/batch", "/v1/outcomes", "/v1/reps"})
+LONG_PATHS = frozenset({"/v1/assign/batch"})  # a thousand leads must not stand between one lead and its answer
 
 
 def build_app() -> FastAPI:
@@ -62,10 +64,20 @@ def layers(app: FastAPI, settings: Settings) -> list[tuple[type, dict[str, Any]]
         batch_paths=BATCH_PATHS,
         deadline_s=settings.request_deadline_ms / 1000,
         object_paths=frozenset({"/score"}),
+        slots=settings.requests_at_once,
+        short_wait_s=settings.queue_wait_ms / 1000,
+        burst=settings.queue_burst,
+        long_paths=LONG_PATHS,
     )
+    gate = {
+        "rules": RULES,
+        "find_key": key_finder(app),
+        "quota": Quota(settings.key_requests_per_minute),
+        "failed": FailedTries(settings.key_failures_per_minute),
+    }
     return [
         (Guard, {}),
-        (Gate, {"rules": RULES, "find_key": key_finder(app)}),
+        (Gate, gate),
         (Bodies, {"limits": limits}),
     ]
 

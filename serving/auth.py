@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from data.store.keys import Key
 from serving.problems import Problem
+from serving.quotas import FailedTries, Quota
 
 REMEMBERED_S = 2.0  # a revoked key opens nothing after this long
 MOST_REMEMBERED = 4_096
@@ -60,11 +61,15 @@ class Caller:
 class Gate:
     """ASGI middleware that lets through what the rules allow, with `caller` and `route` in the request's state."""
 
-    def __init__(self, app: ASGIApp, *, rules: Rules, find_key: Callable[[str], Key | None]) -> None:
+    def __init__(
+        self, app: ASGIApp, *, rules: Rules, find_key: Callable[[str], Key | None], quota: Quota, failed: FailedTries
+    ) -> None:
         self._app = app
         self._paths = [(compile_path(path)[0], method, path, rule) for (method, path), rule in rules.items()]
         self._find_key = find_key
-        self._remembered: dict[bytes, tuple[float, Key]] = {}
+        self._quota = quota
+        self._failed = failed
+        self._remembered: dict[bytes, tuple[float, Key]] = {}  # by digest; those that opened something before
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or raise the Problem that answers it."""
@@ -76,7 +81,8 @@ class Gate:
         state = scope.setdefault("state", {})
         state["route"] = mine[0] if mine else "unknown"
         if mine is None or not _open(mine[1], scope):
-            state["caller"] = caller = await self._caller(scope["headers"])
+            state["caller"] = caller = await self._caller(scope)
+            self._quota.take(caller.key_id)
             if not found:
                 raise Problem(404, "There is nothing at this address; see /openapi.json.")
             if mine is None:
@@ -86,25 +92,31 @@ class Gate:
                 raise Problem(403, f"A key of the role {caller.role} may not do this.")
         await self._app(scope, receive, send)
 
-    async def _caller(self, headers: Sequence[tuple[bytes, bytes]]) -> Caller:
-        presented = _bearer(headers)
-        key = await self._key(presented) if presented else None
+    async def _caller(self, scope: Scope) -> Caller:
+        presented = _bearer(scope["headers"])
+        key = await self._key(presented, _source(scope)) if presented else None
         if key is None:
             raise Problem(
                 401, "Send a valid key: Authorization: Bearer KEY.", headers={"WWW-Authenticate": "Bearer"}
             )
         return Caller(key.client_id, key.role, key.id, key.rep_id)
 
-    async def _key(self, presented: str) -> Key | None:
+    async def _key(self, presented: str, source: str) -> Key | None:
         name, now = hashlib.sha256(presented.encode()).digest(), time.monotonic()
         until, key = self._remembered.get(name, (0.0, None))
         if now < until:
             return key
+        # A key that opened something before is looked up all the same: others behind its proxy must not lock it out.
+        if key is None and (refusal := self._failed.refusal(source)):
+            raise refusal
         found = await to_thread.run_sync(self._find_key, presented)
-        if found is not None:
-            if len(self._remembered) >= MOST_REMEMBERED:
-                self._remembered.clear()
-            self._remembered[name] = (now + REMEMBERED_S, found)
+        if found is None:
+            self._remembered.pop(name, None)
+            self._failed.note(source)
+            return None
+        if len(self._remembered) >= MOST_REMEMBERED:
+            self._remembered.clear()
+        self._remembered[name] = (now + REMEMBERED_S, found)
         return found
 
 
@@ -117,11 +129,16 @@ def _open(rule: Rule, scope: Scope) -> bool:
 
 
 def _loopback(scope: Scope) -> bool:
-    client = scope.get("client")
     try:
-        return client is not None and ipaddress.ip_address(client[0]).is_loopback
+        return ipaddress.ip_address(_source(scope)).is_loopback
     except ValueError:
         return False
+
+
+def _source(scope: Scope) -> str:
+    """The address at the other end of the connection: a proxy's, where there is one."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""
 
 
 def _bearer(headers: Sequence[tuple[bytes, bytes]]) -> str | None:

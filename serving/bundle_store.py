@@ -13,14 +13,16 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from data.crash_points import crash_at
 from data.store.promotions import Promotion
 from serving.bundle import BundleRefusedError, Manifest, copy_files, verify
 from serving.canary import check_in_child
 from serving.fetch import Fetch
+from serving.probation import Probation
 from serving.signing import public_key, write_atomically
 from training.conversion import ConversionModel
 from training.model_files import load
@@ -41,6 +43,7 @@ class Loaded:
     digest: str
     source: str  # "promoted": what the ledger names; "last_good": an earlier one, as that cannot be had
     about: Mapping[str, Any]
+    probation: Probation = field(default_factory=Probation, compare=False)
 
 
 class BundleStore:
@@ -149,6 +152,7 @@ class BundleStore:
             target = self._folder / manifest.digest
             if not self._intact(target):
                 check_in_child(staging)
+                crash_at("before_bundle")
                 shutil.rmtree(target, ignore_errors=True)
                 os.replace(staging, target)
         return manifest

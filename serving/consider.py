@@ -158,10 +158,20 @@ def _scored(in_force: InForce, lead: Mapping[str, Any], at: datetime) -> tuple[L
     if in_force.scorer is None or not in_force.roster.reps:
         return None, in_force.degraded
     try:
-        return in_force.scorer.score(lead, at=at), in_force.degraded
+        scores = in_force.scorer.score(lead, at=at)
+        if not np.isfinite(scores.probability).all():
+            raise ValueError("a probability is not a number")
     except Exception as error:  # a lead that the model cannot take must still get a rep
+        _on_probation(in_force, well=False)
         log.error("a lead could not be scored", exc_info=error)
         return None, "the model could not score this lead"
+    _on_probation(in_force, well=True)
+    return scores, in_force.degraded
+
+
+def _on_probation(in_force: InForce, *, well: bool) -> None:
+    if in_force.loaded is not None:
+        in_force.loaded.probation.note(well=well)
 
 
 def _state(considered: Considered, loads: Mapping[str, Load], records: Records) -> State:

@@ -146,12 +146,12 @@ class Decider:
         draw = self._draw(case, loads, 0, uuid.uuid4().hex)
         if ask.dry_run:
             return Reply(draw.answer)
-        if time.monotonic() > ask.deadline:
-            raise retry_later(503, "The decision was not made in time; nothing was stored.")
+        _check_time(ask)
         try:
-            with self.ledger.writing() as tx:
+            with self.ledger.writing(until=ask.deadline) as tx:
                 decided_before = decisions.claim(tx, ask.client_id, ask.lead_id, ask.key) is not None
                 if not decided_before:
+                    _check_time(ask)
                     draw = self._reserved(tx, case, loads, draw)
                     decisions.record(tx, row_of(case, draw), draw.answer)
         except ConflictError:
@@ -321,6 +321,11 @@ def _with_rep(row: DecisionRow, considered: Considered, given: Chances, candidat
         uplift_low=interval.low,
         uplift_high=interval.high,
     )
+
+
+def _check_time(ask: Ask) -> None:
+    if time.monotonic() > ask.deadline:
+        raise retry_later(503, "The decision was not made in time; nothing was stored.")
 
 
 def _told(answer: dict[str, Any], case: Case) -> bytes:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from serving.child import Limits, answer, run_in_child
-from training.registry import LARGEST_FILE_BYTES, Registry
+from training.registry import CHAMPION, LARGEST_FILE_BYTES, Registry
 
 Fetch = Callable[[str, Path], None]  # (version, folder to fill); raises ChildFailedError
 
@@ -22,19 +22,31 @@ def fetcher(home: Path, *, timeout_s: float, seconds: float = 60.0) -> Fetch:
     """
 
     def fetch(version: str, to: Path) -> None:
-        arguments = [str(home.resolve()), str(timeout_s), version, str(to.resolve())]
-        # The registry's address and credentials are in the environment; our own settings are not needed.
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("LEADMATCH_")}
-        limits = Limits(seconds=seconds, file_bytes=LARGEST_FILE_BYTES)
-        run_in_child("serving.fetch", arguments, limits, environment=environment)
+        _ask_registry([str(home.resolve()), str(timeout_s), version, str(to.resolve())], seconds)
 
     return fetch
 
 
-def _download(arguments: Sequence[str]) -> None:
-    home, timeout_s, version, to = arguments
-    Registry(Path(home), timeout_s=float(timeout_s)).download(version, Path(to))
+def name_champion(home: Path, version: str, *, timeout_s: float, seconds: float = 60.0) -> None:
+    """Move the registry's alias to a version that the ledger made champion. Raises ChildFailedError."""
+    _ask_registry([str(home.resolve()), str(timeout_s), version], seconds)
+
+
+def _ask_registry(arguments: list[str], seconds: float) -> None:
+    # The registry's address and credentials are in the environment; our own settings are not needed.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LEADMATCH_")}
+    limits = Limits(seconds=seconds, file_bytes=LARGEST_FILE_BYTES)
+    run_in_child("serving.fetch", arguments, limits, environment=environment)
+
+
+def _asked(arguments: Sequence[str]) -> None:
+    home, timeout_s, version, *to = arguments
+    registry = Registry(Path(home), timeout_s=float(timeout_s))
+    if to:
+        registry.download(version, Path(to[0]))
+    else:
+        registry.set_alias(CHAMPION, version)
 
 
 if __name__ == "__main__":
-    answer(sys.argv[1:], _download)
+    answer(sys.argv[1:], _asked)

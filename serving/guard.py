@@ -13,12 +13,14 @@ from anyio import to_thread
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving import metrics
-from serving.problems import MEDIA_TYPE, FieldError, Problem, problem_of, retry_later
+from serving.admission import Lane
+from serving.problems import MEDIA_TYPE, FieldError, Problem, problem_of
 from serving.strict_json import MalformedJsonError, read_json
 
 log = logging.getLogger(__name__)
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 WITH_BODY = ("POST", "PUT", "PATCH")
+LONG_WAIT_S = 10.0  # for a slot of those that take seconds
 LARGE_BYTES = 65_536  # above this, parsing moves to a thread: it would hold up everybody else
 
 
@@ -32,7 +34,11 @@ class Limits:
     deadline_s: float
     object_paths: Collection[str] = ()  # where another framework reads the body, and would log what is no object
     read_s: float = 5.0  # a slow body gets no longer than this
-    most_in_flight: int = 64
+    slots: int = 16  # requests at work at once
+    short_wait_s: float = 0.02  # a wait for a slot that is always allowed
+    burst: int = 100  # requests that may wait longer, before it has to calm down
+    long_paths: Collection[str] = ()  # those that take seconds have slots of their own, as their deadlines are long
+    long_slots: int = 2
     always_answered: Collection[str] = ("/livez", "/readyz", "/healthz", "/metrics")
 
 
@@ -82,7 +88,8 @@ class Bodies:
     def __init__(self, app: ASGIApp, *, limits: Limits) -> None:
         self._app = app
         self._limits = limits
-        self._in_flight = 0
+        self._lane = Lane(slots=limits.slots, short_s=limits.short_wait_s, burst=limits.burst)
+        self._long_lane = Lane(slots=limits.long_slots, short_s=LONG_WAIT_S, burst=0)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with its body read, or raise the Problem that answers it."""
@@ -99,13 +106,10 @@ class Bodies:
             if scope["path"] in self._limits.object_paths and not isinstance(value, dict):
                 raise Problem(422, "The body must be an object.", [FieldError("body", "must be an object")])
             receive = _replayed(body, receive)
-        if self._in_flight >= self._limits.most_in_flight:
-            raise retry_later(503, "Too many requests are under way; try again.")
-        self._in_flight += 1
-        try:
+        is_long = scope["path"] in self._limits.long_paths
+        lane = self._long_lane if is_long else self._lane
+        async with lane.slot(time.monotonic() + LONG_WAIT_S if is_long else scope["state"]["deadline"]):
             await self._app(scope, receive, send)
-        finally:
-            self._in_flight -= 1
 
     async def _body(self, path: str, headers: dict[bytes, bytes], receive: Receive) -> bytes:
         """The whole body, counted as it comes in: a client's own word on its length is not enough."""

@@ -5,7 +5,7 @@ import os
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-__all__ = ["CONTENT_TYPE_LATEST", "decided", "latest", "lost_race", "replayed", "request_done"]
+__all__ = ["CONTENT_TYPE_LATEST", "decided", "latest", "lost_race", "replayed", "request_done", "rolled_back"]
 
 SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 REQUESTS = Counter("leadmatch_requests", "Requests answered.", ["method", "route", "status"])
@@ -13,6 +13,7 @@ REQUEST_SECONDS = Histogram("leadmatch_request_seconds", "Time to answer.", ["ro
 DECISIONS = Counter("leadmatch_decisions", "Decisions made.", ["arm", "assigned", "degraded"])
 REPLAYS = Counter("leadmatch_replays", "Stored answers sent again.")
 LOST_RACES = Counter("leadmatch_lost_races", "Draws made anew because the slot was taken meanwhile.")
+ROLLBACKS = Counter("leadmatch_rollbacks", "Models rolled back because they failed on the leads that came in.")
 
 
 def request_done(method: str, route: str, status: int, seconds: float) -> None:
@@ -34,6 +35,11 @@ def replayed() -> None:
 def lost_race() -> None:
     """Count a slot that was taken between draw and reservation."""
     LOST_RACES.inc()
+
+
+def rolled_back() -> None:
+    """Count a model that was rolled back by itself."""
+    ROLLBACKS.inc()
 
 
 def latest() -> bytes:

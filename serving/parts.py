@@ -14,13 +14,16 @@ from data.settings import Settings
 from data.store import decisions, keys, promotions
 from data.store.keys import Key
 from data.store.ledger import Connection, Ledger
+from data.store.promotions import Promotion
+from serving import metrics
 from serving.bundle_store import BundleStore
 from serving.decide import Decider, loads_of
-from serving.fetch import Fetch, fetcher
+from serving.fetch import Fetch, fetcher, name_champion
 from serving.in_force import Bundles, Watch
 from serving.policy.price_book import RECENT, PriceBook, SeenLead, Standing
 
 log = logging.getLogger(__name__)
+AUTOMATIC = "automatic rollback"  # who made such a promotion
 REPRICED_EVERY_S = 60.0  # slots come free and days end without a decision that would be counted
 
 
@@ -80,7 +83,9 @@ class Upkeep:
         self._fetch: Fetch = fetcher(settings.home, timeout_s=settings.registry_timeout_seconds)
         self._parts: Parts | None = None
         self._reprice_at = 0.0
+        self._said = ""  # of a failure that goes on
         self._stopped = threading.Event()
+        self._alias_due: str | None = None  # version to which the registry's alias has yet to move
         self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
 
     def start(self) -> None:
@@ -99,8 +104,11 @@ class Upkeep:
         while not self._stopped.is_set():
             try:
                 self._once()
+                self._said = ""
             except Exception as error:  # whatever it is, the next round tries again
-                log.error("upkeep failed and will be tried again: %s", _told(error), exc_info=error)
+                if (told := _told(error)) != self._said:  # once: a line every two seconds would bury the others
+                    log.error("upkeep failed and will be tried again: %s", told, exc_info=error)
+                self._said = told
             self._stopped.wait(self._settings.bundle_poll_seconds)
 
     def _once(self) -> None:
@@ -120,12 +128,49 @@ class Upkeep:
     def _refresh(self, parts: Parts) -> None:
         with parts.ledger.reading() as conn:
             promotion = promotions.champion(conn)
+        promotion = self._rolled_back(parts, promotion) or promotion
         self._bundles.refresh(promotion, self._fetch)  # may take long: no connection is held meanwhile
         with parts.ledger.reading() as conn:
             parts.watch.renew(conn)
+        self._move_alias()
         if time.monotonic() >= self._reprice_at:
             self._reprice_at = time.monotonic() + REPRICED_EVERY_S
             parts.prices.outdate()
+
+    def _rolled_back(self, parts: Parts, promotion: Promotion | None) -> Promotion | None:
+        """The promotion of the champion before, made here where the present one fails on the leads that come in.
+
+        Once only: an automatic rollback is not rolled back, for then it is the leads that have changed.
+        """
+        held = self._bundles.current()
+        if promotion is None or held is None or held.digest != promotion.digest or promotion.actor == AUTOMATIC:
+            return None
+        problem = held.probation.problem()
+        if problem is None:
+            return None
+        with parts.ledger.writing() as tx:
+            standing = promotions.risen(promotions.history(tx))
+            if len(standing) < 2 or standing[-1].number != promotion.number:
+                return None
+            made = promotions.promote(
+                tx,
+                version=standing[-2].version,
+                digest=standing[-2].digest,
+                expected_previous=promotion.version,
+                actor=AUTOMATIC,
+                grounds={"grounds": [promotions.ROLLED_BACK, problem]},
+                at=parts.clock(),
+            )
+        metrics.rolled_back()
+        log.error("model version %s was rolled back to %s: %s", promotion.version, made.version, problem)
+        self._alias_due = made.version
+        return made
+
+    def _move_alias(self) -> None:
+        """Let the registry's alias follow a rollback, once it can be reached."""
+        if self._alias_due is not None:
+            name_champion(self._settings.home, self._alias_due, timeout_s=self._settings.registry_timeout_seconds)
+            self._alias_due = None
 
 
 def _told(error: Exception) -> str:

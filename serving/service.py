@@ -19,7 +19,7 @@ from anyio import to_thread
 from pydantic import ValidationError
 
 from data.settings import Settings
-from serving import answers
+from serving import answers, connections
 from serving.api import ScoreIn
 from serving.app import build_app, layers
 from serving.logs import write_json_lines
@@ -32,6 +32,7 @@ THREADS = 16  # of the pool that runs the routes; more would only wait for each 
 PR_SET_PDEATHSIG = 1
 
 app = build_app()
+connections.use()
 
 
 @bentoml.service(
@@ -72,8 +73,9 @@ class Leadmatch:
         await to_thread.run_sync(self._upkeep.stop)
 
     async def __is_ready__(self) -> bool:
-        """Whether there is a ledger; without a model the rule book's fallback decides."""
-        return app.state.parts is not None
+        """Whether there is a ledger that can be written; without a model the rule book's fallback decides."""
+        parts: Parts | None = app.state.parts
+        return parts is not None and not parts.ledger.failed
 
     @bentoml.api(route="/score")
     async def score(

@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
+from data.crash_points import crash_at
+
 PRIVATE, PUBLIC = "bundle.key", "bundle.pub"
 
 
@@ -56,6 +58,7 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        crash_at("before_pointer")
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)

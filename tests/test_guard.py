@@ -186,7 +186,7 @@ def test_a_request_without_a_body_needs_no_media_type():
 
 
 def test_no_more_than_so_many_are_under_way():
-    limits = Limits(100, 100, (), 2.0, most_in_flight=1, always_answered=("/livez",))
+    limits = Limits(100, 100, (), 2.0, slots=1, short_wait_s=0.001, burst=0, always_answered=("/livez",))
 
     async def busy(scope, receive, send):
         inner = Connection(b"{}").scope
@@ -202,7 +202,7 @@ def test_no_more_than_so_many_are_under_way():
     assert Connection(b"{}", path="/outer").through(app).status == 200
     refused, health = outcomes
     assert refused.status == 503
-    assert refused.headers["retry-after"] == "1"
+    assert refused.headers["retry-after"] in ("1", "2", "3")
     assert health.status == 200
     assert Connection(b"{}").through(app).status == 200  # the slot is free again
 

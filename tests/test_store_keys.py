@@ -50,6 +50,46 @@ def test_an_expired_key_opens_nothing(ledger):
     assert find(ledger, made.key, LATER) is None
 
 
+def rotate(ledger, key_id, days=7):
+    with ledger.writing() as tx:
+        return keys.rotate(tx, key_id, at=NINE, old_ends_at=NINE + timedelta(days=days))
+
+
+def test_a_rotated_key_and_its_successor_both_open_until_the_old_one_ends(ledger):
+    old = create(ledger, client_id="salesforce", expires_at=NINE + timedelta(days=90))
+    new = rotate(ledger, old.id)
+    week = NINE + timedelta(days=7)
+    for key, at, opens in (
+        (old, week - timedelta(seconds=1), True),
+        (old, week, False),
+        (new, week, True),
+        (new, NINE + timedelta(days=90), False),  # it lasts as long as the old one was to
+    ):
+        assert (find(ledger, key.key, at) is not None) == opens
+    found = find(ledger, new.key)
+    assert (found.client_id, found.role, found.label) == ("salesforce", "crm", "Salesforce")
+
+
+def test_no_more_than_two_keys_of_a_place_are_live(ledger):
+    old = create(ledger)
+    new = rotate(ledger, old.id)
+    for key in (old, new):
+        with pytest.raises(InputError, match="being rotated already"):
+            rotate(ledger, key.id)
+    with ledger.writing() as tx:
+        keys.revoke(tx, old.id, at=NINE)
+    assert rotate(ledger, new.id, days=0).id not in (old.id, new.id)
+    assert find(ledger, new.key) is None
+    with pytest.raises(InputError, match="no such key"):
+        rotate(ledger, old.id)
+
+
+def test_a_key_that_ends_sooner_is_not_kept_alive_by_its_rotation(ledger):
+    old = create(ledger, expires_at=LATER)
+    rotate(ledger, old.id)
+    assert find(ledger, old.key, LATER) is None
+
+
 def test_a_revoked_key_opens_nothing_and_stays_on_the_list(ledger):
     made = create(ledger)
     with ledger.writing() as tx:

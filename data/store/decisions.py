@@ -8,6 +8,7 @@ from sqlalchemy import Select, bindparam, delete, exists, func, insert, select, 
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
+from data.crash_points import crash_at
 from data.errors import ConflictError, InputError
 from data.store import counters, outbox, personal, projection
 from data.store.decision_row import Decision, DecisionRow, Stored, from_columns, to_columns
@@ -81,6 +82,7 @@ def claim(tx: Connection, client_id: str, lead_id: str, key: str | None) -> Stor
     With `key`, the decision under that key; else, or if there is none, the lead's standing decision.
     Where the key itself was found (its `idempotency_key` is `key`), another `request_digest` means 422.
     """
+    crash_at("before_claim")
     projection.lock_lead(tx, client_id, lead_id)
     found = find_by_key(tx, client_id, key) if key is not None else None
     return found or open_decision(tx, client_id, lead_id)
@@ -112,6 +114,7 @@ def record(tx: Connection, decision: DecisionRow, answer: bytes) -> None:
     """
     columns = to_columns(decision)
     _check_reservation(tx, decision)
+    crash_at("after_reserve")
     try:
         tx.execute(_INSERT, columns)
     except IntegrityError as error:

@@ -117,6 +117,37 @@ def revoke(tx: Connection, key_id: str, *, at: datetime) -> bool:
     return tx.execute(update(api_keys).where(still), {"revoked_at": at}).rowcount == 1
 
 
+def rotate(tx: Connection, key_id: str, *, at: datetime, old_ends_at: datetime) -> NewKey:
+    """A new key in the place of a live one, which works on until `old_ends_at`: two are live meanwhile, never three.
+
+    Raises InputError where the key is not live, or its predecessor or successor is.
+    """
+    live = [key for key in list_keys(tx) if key.live(at)]
+    old = next((key for key in live if key.id == key_id), None)
+    if old is None:
+        raise InputError(f"{key_id}: there is no such key in use; see `leadmatch keys list`.")
+    same = [key for key in live if _place(key) == _place(old)]
+    if len(same) > 1:
+        others = ", ".join(key.id for key in same if key.id != key_id)
+        raise InputError(f"{key_id} is being rotated already; revoke the key that is no longer used ({others}?) first.")
+    ends = min(old_ends_at, old.expires_at) if old.expires_at else old_ends_at
+    tx.execute(update(api_keys).where(api_keys.c.key_id == key_id), {"expires_at": ends})
+    lasts = old.expires_at - old.created_at if old.expires_at else None
+    return create(
+        tx,
+        role=old.role,
+        label=old.label,
+        at=at,
+        client_id=old.client_id,
+        rep_id=old.rep_id,
+        expires_at=at + lasts if lasts else None,
+    )
+
+
+def _place(key: Key) -> tuple[str, str, str | None, str]:
+    return key.client_id, key.role, key.rep_id, key.label
+
+
 def _digest(key: str) -> str:
     # A key is 256 random bits: nothing to guess, so no slow hash is needed.
     return hashlib.sha256(key.encode()).hexdigest()

@@ -1,5 +1,7 @@
 """One door to the ledger's database: short reads, one writer at a time, and BusyError when not in time."""
 
+import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +11,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from data.crash_points import crash_at
 from data.errors import BusyError, InputError
 from data.store import engines, schema
 from data.store.locks import WriterTurn
@@ -72,14 +75,20 @@ class Ledger:
             yield conn  # begun by its first statement, rolled back at the end
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def writing(self, *, until: float = math.inf) -> Iterator[Connection]:
         """A transaction: committed when the block ends, rolled back when it raises. Raises BusyError.
 
+        until : on the monotonic clock; SQLite's writers wait no longer for their turn.
         BusyError at the end of the block means that the commit's fate is unknown: look the key up, or let
         the client try again, which replays what was committed.
         """
-        with self._writing(self._wait_s) as conn:
+        with self._writing(min(self._wait_s, max(until - time.monotonic(), 0.0))) as conn:
             yield conn
+
+    @property
+    def failed(self) -> bool:
+        """Whether its disk failed under a write: nothing is written any more, until the service starts anew."""
+        return self._failed
 
     @contextmanager
     def _writing(self, wait_s: float) -> Iterator[Connection]:
@@ -89,9 +98,12 @@ class Ledger:
             if self._turn is None:
                 with self._writer.begin() as conn:
                     yield conn
+                    crash_at("before_commit")
             else:
                 with self._turn.held(wait_s), self._writer.begin() as conn:
                     yield conn
+                    crash_at("before_commit")
+        crash_at("after_commit")
 
     def _prepare(self) -> None:
         """Check the database and bring its schema up to date."""

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import bindparam, select, text
 from sqlalchemy.engine import Connection
 
+from data.crash_points import crash_at
 from data.store import counters, projection
 from data.store.columns import Instant
 from data.store.counters import Move
@@ -58,6 +59,7 @@ def receive(tx: Connection, client_id: str, events: Sequence[OutcomeEvent], *, a
     # Everybody inserts, and then locks leads, in one order: two batches never wait for each other.
     for number in sorted(range(len(events)), key=lambda each: events[each].event_id):
         said[number] = _insert(tx, client_id, events[number], at)
+    crash_at("in_outcomes")
     touched = sorted({event.lead_id for event, status in zip(events, said, strict=True) if status == "accepted"})
     for lead_id in touched:
         projection.lock_lead(tx, client_id, lead_id)

@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import insert, select
 from sqlalchemy.engine import Connection
 
+from data.crash_points import crash_at
 from data.errors import ConflictError
 from data.roster import Rep
 from data.store import counters, outbox, projection
@@ -54,6 +55,7 @@ def record(
     moment = projection.after_all(rows.happenings, at)
     row = Override(decision_id, rep.rep_id, before.rep_id, reason, actor, expected_version + 1, force, moment)
     tx.execute(insert(overrides), vars(row))
+    crash_at("in_override")
     state, moves = projection.refold(tx, client_id, lead_id)
     for move in sorted(moves, key=lambda each: each.rep_id):
         if move.delta < 0:

@@ -1,6 +1,6 @@
 """Who is champion: an append-only list changed by compare-and-swap; the registry's alias follows it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,10 +8,12 @@ from typing import Any
 from sqlalchemy import insert, select
 from sqlalchemy.engine import Connection
 
+from data.crash_points import crash_at
 from data.errors import ConflictError
 from data.store import heads, outbox
 from data.store.tables import promotions
 
+ROLLED_BACK = "rolled back"  # a ground: this promotion undid the one before
 _HEAD = "promotion"
 _NEWEST = select(promotions).order_by(promotions.c.number.desc()).limit(1)
 
@@ -52,6 +54,7 @@ def promote(
     tx.execute(insert(promotions), vars(promotion))
     told = {"number": promotion.number, "version": version, "digest": digest, "previous": previous, "actor": actor}
     outbox.announce(tx, "model.promoted", at=at, data=told)
+    crash_at("in_promotion")
     return promotion
 
 
@@ -64,3 +67,14 @@ def champion(conn: Connection) -> Promotion | None:
 def history(conn: Connection) -> list[Promotion]:
     """All promotions, oldest first."""
     return [Promotion(**row._mapping) for row in conn.execute(select(promotions).order_by(promotions.c.number))]
+
+
+def risen(past: Sequence[Promotion]) -> list[Promotion]:
+    """Those of `past` (oldest first) that were not rolled back since: the champion last, before it its predecessor."""
+    standing: list[Promotion] = []
+    for one in past:
+        if ROLLED_BACK in one.grounds.get("grounds", ()):
+            standing.pop()
+        else:
+            standing.append(one)
+    return standing

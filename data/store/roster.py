@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from sqlalchemy import func, insert, select, text, true, update
 from sqlalchemy.engine import Connection
 
+from data.crash_points import crash_at
 from data.errors import InputError
 from data.roster import Rep
 from data.store import heads
@@ -104,6 +105,7 @@ def _write(
             for rep_id in touched
         ],
     )
+    crash_at("in_roster")
     known = set(tx.execute(select(rep_table.c.rep_id)).scalars())
     for rep_id in touched:
         columns = _columns(after[rep_id]) if rep_id in after else {"listed": False}
