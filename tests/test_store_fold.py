@@ -26,9 +26,9 @@ def one(*happenings, rep="R-1", shadow=False):
 
 
 def test_a_fresh_decision_is_open_and_holds_a_slot():
-    assert one() == SpellState("D-1", "R-1", 1, "open", True, given_at=NINE)
-    assert one(rep=None) == SpellState("D-1", None, 1, "unassigned", False)
-    assert one(shadow=True) == SpellState("D-1", None, 1, "open", False)
+    assert one() == SpellState("D-1", "R-1", 1, "open", True, given_at=NINE, decided_at=NINE)
+    assert one(rep=None) == SpellState("D-1", None, 1, "unassigned", False, decided_at=NINE)
+    assert one(shadow=True) == SpellState("D-1", None, 1, "open", False, decided_at=NINE)
 
 
 def test_won_closes_with_its_value_and_frees_the_slot():

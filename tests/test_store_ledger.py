@@ -203,7 +203,7 @@ def test_a_server_that_is_not_there_makes_us_busy():
 def test_errors_do_not_repeat_what_was_to_be_written(floor):
     with pytest.raises(IntegrityError) as caught, floor.ledger.writing() as tx:
         tx.execute(
-            text("INSERT INTO personal_data VALUES (:client, :lead, :body)"),
+            text("INSERT INTO personal_data (client_id, lead_id, body) VALUES (:client, :lead, :body)"),
             {"client": "nobody", "lead": "L-1", "body": "Li Na"},
         )
     assert "Li Na" not in str(caught.value)

@@ -12,6 +12,7 @@ from data.store.packing import pack, unpack
 
 VECTORS = ("available", "probability", "propensity_policy", "propensity_control", "propensity", "prices")
 _STATE = "state."  # prefix of what else the policy saw, in the packed vectors
+LONGEST_SOURCE = 200
 _RENAMED = {"window": "local_day"}  # WINDOW is a word of SQL
 
 
@@ -101,7 +102,9 @@ def to_columns(row: DecisionRow) -> dict[str, Any]:
     if row.seed is not None and not 0 <= row.seed < 2**63:
         raise ValueError("a seed lies in [0, 2**63)")
     columns = {_RENAMED.get(name, name): getattr(row, name) for name in _PLAIN}
-    return {**columns, "candidates": row.candidates, "vectors": pack(vectors)}
+    source = row.lead_snapshot.get("source")
+    listed = {"source": None if source is None else str(source)[:LONGEST_SOURCE]}
+    return {**columns, **listed, "candidates": row.candidates, "vectors": pack(vectors)}
 
 
 def from_columns(columns: Mapping[str, Any]) -> DecisionRow:

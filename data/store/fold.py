@@ -54,6 +54,7 @@ class SpellState:
     lost_reason: str | None = None
     feedback: str | None = None
     timed_out_at: datetime | None = None
+    decided_at: datetime | None = None  # the decision's own, so that a rep's leads can be listed in order
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,7 @@ class _Draft:
             lost_reason=self.lost_reason,
             feedback=self.feedback,
             timed_out_at=self.timed_out_at,
+            decided_at=self.spell.decided_at,
         )
 
     def _contacted(self, it: Happening) -> None:

@@ -102,13 +102,13 @@ def find(conn: Connection, presented: str, *, at: datetime) -> Key | None:
     row = conn.execute(_FIND, {"key_id": key_id}).one_or_none()
     if row is None or not hmac.compare_digest(row.sha256, _digest(presented)):
         return None
-    key = _key(row)
+    key = of_row(row)
     return key if key.live(at) else None
 
 
 def list_keys(conn: Connection) -> list[Key]:
     """All keys ever made, oldest first."""
-    return [_key(row) for row in conn.execute(select(api_keys).order_by(api_keys.c.created_at, api_keys.c.key_id))]
+    return [of_row(row) for row in conn.execute(select(api_keys).order_by(api_keys.c.created_at, api_keys.c.key_id))]
 
 
 def revoke(tx: Connection, key_id: str, *, at: datetime) -> bool:
@@ -153,7 +153,8 @@ def _digest(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-def _key(row: Row) -> Key:
+def of_row(row: Row) -> Key:
+    """A key from its columns."""
     return Key(
         row.key_id,
         row.role,

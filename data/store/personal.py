@@ -1,5 +1,6 @@
 """Personal data of leads, apart from everything else and erasable by row."""
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,15 +10,28 @@ from sqlalchemy.engine import Connection
 from data.store.columns import Json
 from data.store.tables import personal_data
 
+LONGEST_SEARCHABLE = 300
+_SOUGHT = ("company", "company_name", "公司", "公司名称", "客户名称", "name", "姓名", "联系人")
 _WRITE = text("""
-    INSERT INTO personal_data (client_id, lead_id, body) VALUES (:client_id, :lead_id, :body)
-    ON CONFLICT (client_id, lead_id) DO UPDATE SET body = excluded.body
+    INSERT INTO personal_data (client_id, lead_id, body, search) VALUES (:client_id, :lead_id, :body, :search)
+    ON CONFLICT (client_id, lead_id) DO UPDATE SET body = excluded.body, search = excluded.search
 """).bindparams(bindparam("body", type_=Json))
 
 
 def write(tx: Connection, client_id: str, lead_id: str, data: Mapping[str, Any]) -> None:
     """Keep what is known of the person behind a lead; what was known before is replaced."""
-    tx.execute(_WRITE, {"client_id": client_id, "lead_id": lead_id, "body": dict(data)})
+    sought = searchable(data)
+    tx.execute(_WRITE, {"client_id": client_id, "lead_id": lead_id, "body": dict(data), "search": sought})
+
+
+def searchable(data: Mapping[str, Any]) -> str:
+    """The text in which a search looks for this person or company: case and widths aside."""
+    return folded(" ".join(str(data[name]) for name in _SOUGHT if data.get(name)))[:LONGEST_SEARCHABLE]
+
+
+def folded(typed: str) -> str:
+    """A text in the form in which searches compare."""
+    return " ".join(unicodedata.normalize("NFKC", typed).casefold().split())
 
 
 def read(conn: Connection, client_id: str, lead_id: str) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from sqlalchemy.engine import Connection
 
 from data.errors import InputError
 
-HEAD = "0002"
-KNOWN = ("0001", "0002")
+HEAD = "0003"
+KNOWN = ("0001", "0002", "0003")
 _ADVISORY_LOCK = 0x6C656164  # "lead": any number that our starters agree on
 
 

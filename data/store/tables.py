@@ -99,10 +99,13 @@ decisions = Table(
     Column("grade", Text),
     Column("degraded", Text),
     Column("unassigned_reason", Text),
+    Column("source", Text),  # of the snapshot, for lists
     UniqueConstraint("client_id", "idempotency_key", name="one_decision_a_key"),
     Index("decisions_of_a_lead", "client_id", "lead_id", "seq"),
     Index("decisions_of_a_customer", "client_id", "customer_id", "seq"),
     Index("decisions_in_time", "decided_at"),
+    # A list of any filter, newest first, reads this alone: the rows themselves are wide.
+    Index("decisions_listed", "decided_at", "decision_id", "arm", "grade", "source"),
 )
 
 outcome_events = Table(
@@ -268,7 +271,9 @@ decision_states = Table(
     Column("lost_reason", Text),
     Column("feedback", Text),
     Column("timed_out_at", Instant),
+    Column("decided_at", Instant),
     Index("states_of_a_rep", "rep_id", "status"),
+    Index("states_of_a_rep_in_time", "rep_id", "decided_at", "decision_id"),
 )
 
 lead_states = Table(
@@ -296,6 +301,40 @@ personal_data = Table(
     Column("client_id", Text, ForeignKey("clients.client_id"), primary_key=True),
     Column("lead_id", Text, primary_key=True),
     Column("body", Json, nullable=False),
+    Column("search", Text),  # company and name as one looks for them
+    # Without the bodies it is small enough to be read as a whole: a search finds a part of a word.
+    Index("personal_data_search", "search", "client_id", "lead_id"),
+)
+
+# The pages: who is signed in, and what they keep -------------------------------------------------------------
+
+sign_in_links = Table(  # each opens one session, once
+    "sign_in_links",
+    metadata,
+    Column("sha256", Text, primary_key=True),
+    Column("key_id", Text, ForeignKey("api_keys.key_id"), nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("used_at", Instant),
+)
+
+sessions = Table(  # a session opens what its key opens, for as long as the key is live
+    "sessions",
+    metadata,
+    Column("sha256", Text, primary_key=True),
+    Column("key_id", Text, ForeignKey("api_keys.key_id"), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("revoked_at", Instant),
+)
+
+saved_views = Table(
+    "saved_views",
+    metadata,
+    Column("page", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("query", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("at", Instant, nullable=False),
 )
 
 # What others are told ----------------------------------------------------------------------------------------

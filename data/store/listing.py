@@ -1,0 +1,221 @@
+"""Lists of decisions for people: any filter, newest first, quick at any cursor over a million rows.
+
+A list is made in two steps. Which decisions are on the page is found in narrow indexes alone; only those few rows are
+then read. Filters by who works the lead, and searches, are streams of their own, merged here.
+"""
+
+import heapq
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, false, func, literal, or_, select, tuple_
+from sqlalchemy.engine import Connection
+
+from data.errors import InputError
+from data.store.columns import from_microseconds, to_microseconds
+from data.store.personal import folded
+from data.store.tables import decision_states, decisions, personal_data
+
+NOBODY = ""  # in `rep_ids`: leads that nobody works
+FEW = 1_000  # a search that finds more leads than this walks the list itself
+SHORTEST_SEARCH = 2
+
+Place = tuple[datetime, str]  # where a decision stands in the list: newest first, equals by id
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a list is asked for; None means any."""
+
+    rep_ids: frozenset[str] | None = None  # who works the lead now
+    sources: frozenset[str] | None = None
+    grade: str | None = None
+    arm: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    text: str = ""  # part of a company's or person's name, or a lead's whole id
+    rep_ids_of_text: frozenset[str] = frozenset()  # reps whom the text means
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One row of a list."""
+
+    decision_id: str
+    client_id: str
+    lead_id: str
+    decided_at: datetime
+    arm: str
+    grade: str | None
+    lead_score: int | None
+    source: str | None
+    rep_decided: str | None
+    rep_id: str | None  # who works it now
+    probability: float | None
+    uplift: float | None
+    uplift_low: float | None
+    uplift_high: float | None
+    unassigned_reason: str | None
+    degraded: str | None
+    status: str
+    version: int
+    contacted_at: datetime | None
+    feedback: str | None
+
+
+def page(
+    conn: Connection, wanted: Wanted, *, cursor: str | None = None, limit: int = 50
+) -> tuple[list[Listed], str | None]:
+    """A page of the list, newest first, and the next page's cursor (None: no more).
+
+    Raises InputError for a cursor that is not one of ours.
+    """
+    after = _place_of(cursor) if cursor else None
+    merged = heapq.merge(*_streams(conn, wanted, after, limit + 1), reverse=True)
+    places = list(islice(_once(merged), limit + 1))
+    rows = _rows(conn, places[:limit])
+    return rows, _cursor_of(places[limit - 1]) if len(places) > limit else None
+
+
+def sources(conn: Connection, *, since: datetime) -> list[str]:
+    """The sources of leads decided since then, in their order."""
+    found = select(decisions.c.source).where(decisions.c.decided_at >= since, decisions.c.source.is_not(None))
+    return sorted(conn.execute(found.distinct()).scalars())
+
+
+def _streams(conn: Connection, wanted: Wanted, after: Place | None, most: int) -> list[list[Place]]:
+    """Up to `most` places of each stream, newest first."""
+    if not wanted.text:
+        return _of_reps(conn, wanted, after, most, wanted.rep_ids)
+    named = wanted.rep_ids_of_text if wanted.rep_ids is None else wanted.rep_ids_of_text & wanted.rep_ids
+    found = _of_reps(conn, wanted, after, most, named) if named else []
+    return [*found, _of_search(conn, wanted, after, most)]
+
+
+def _of_reps(
+    conn: Connection, wanted: Wanted, after: Place | None, most: int, rep_ids: Iterable[str] | None
+) -> list[list[Place]]:
+    """The list of everybody; or a stream for each rep."""
+    if rep_ids is None:
+        at = (decisions.c.decided_at, decisions.c.decision_id)
+        narrow = select(*at).where(_fits(wanted, after, at)).order_by(*(each.desc() for each in at)).limit(most)
+        return [_places(conn, narrow)]
+    at = (decision_states.c.decided_at, decision_states.c.decision_id)
+    found = []
+    for rep_id in rep_ids:
+        works = decision_states.c.rep_id.is_(None) if rep_id == NOBODY else decision_states.c.rep_id == rep_id
+        theirs = select(*at).where(works, _fits(wanted, after, at)).order_by(*(each.desc() for each in at)).limit(most)
+        if wanted.grade or wanted.arm or wanted.sources is not None:
+            theirs = theirs.join(decisions, decisions.c.decision_id == decision_states.c.decision_id)
+        found.append(_places(conn, theirs))
+    return found
+
+
+def _of_search(conn: Connection, wanted: Wanted, after: Place | None, most: int) -> list[Place]:
+    """Leads of this id, and leads whose person or company the text is a part of."""
+    sought = folded(wanted.text)
+    at = (decisions.c.decided_at, decisions.c.decision_id)
+    newest = [each.desc() for each in at]
+    part = personal_data.c.search.contains(sought, autoescape=True) if len(sought) >= SHORTEST_SEARCH else false()
+    names = select(personal_data.c.client_id, personal_data.c.lead_id).where(part).limit(FEW + 1)
+    keys = [tuple(row) for row in conn.execute(names)]
+    mine = (decisions.c.client_id, decisions.c.lead_id)
+    if len(keys) <= FEW:
+        clients = {client for client, _ in keys} | set(_clients(conn))
+        of_id = [(client, wanted.text.strip()) for client in sorted(clients)]
+        listed = select(*at).where(tuple_(*mine).in_([*keys, *of_id]), _fits(wanted, after, at))
+    else:  # so many that the page is soon full
+        named = and_(personal_data.c.client_id == mine[0], personal_data.c.lead_id == mine[1])
+        listed = select(*at).join(personal_data, named).where(part, _fits(wanted, after, at))
+    if wanted.rep_ids is not None:
+        listed = listed.join(decision_states, decision_states.c.decision_id == decisions.c.decision_id)
+        listed = listed.where(_worked_by(wanted.rep_ids))
+    return _places(conn, listed.order_by(*newest).limit(most))
+
+
+def _worked_by(rep_ids: frozenset[str]) -> ColumnElement[bool]:
+    nobody = decision_states.c.rep_id.is_(None) if NOBODY in rep_ids else false()
+    return or_(decision_states.c.rep_id.in_(sorted(rep_ids)), nobody)
+
+
+def _clients(conn: Connection) -> Sequence[str]:
+    """Every client, by skipping through the index from one to the next."""
+    found: list[str] = []
+    while True:
+        after = found[-1] if found else ""
+        following = conn.execute(select(func.min(decisions.c.client_id)).where(decisions.c.client_id > after)).scalar()
+        if following is None:
+            return found
+        found.append(following)
+
+
+def _fits(wanted: Wanted, after: Place | None, at: tuple[ColumnElement, ColumnElement]) -> ColumnElement[bool]:
+    decided_at, _ = at
+    limits: list[ColumnElement[bool]] = [decided_at.is_not(None)]
+    if after is not None:
+        # The first comparison is what the index is entered by; the second settles those of one instant.
+        limits += [decided_at <= after[0], tuple_(*at) < tuple_(literal(after[0], decided_at.type), after[1])]
+    if wanted.since is not None:
+        limits.append(decided_at >= wanted.since)
+    if wanted.until is not None:
+        limits.append(decided_at < wanted.until)
+    if wanted.grade is not None:
+        limits.append(decisions.c.grade == wanted.grade)
+    if wanted.arm is not None:
+        limits.append(decisions.c.arm == wanted.arm)
+    if wanted.sources is not None:
+        limits.append(decisions.c.source.in_(sorted(wanted.sources)))
+    return and_(*limits)
+
+
+def _places(conn: Connection, statement: Any) -> list[Place]:
+    return [(row[0], row[1]) for row in conn.execute(statement)]
+
+
+def _once(places: Iterable[Place]) -> Iterable[Place]:
+    """Each place once: two streams may hold the same."""
+    last = None
+    for place in places:
+        if place != last:
+            yield place
+        last = place
+
+
+def _rows(conn: Connection, places: Sequence[Place]) -> list[Listed]:
+    """The rows of the list in the places' order; a duplicate has the state of the decision that it repeats."""
+    ours = (
+        "decision_id", "client_id", "lead_id", "decided_at", "arm", "grade", "lead_score", "source",
+        "uplift", "uplift_low", "uplift_high", "unassigned_reason", "degraded",
+    )  # fmt: skip
+    state = ("rep_id", "version", "contacted_at", "feedback")
+    found = (
+        select(
+            *(decisions.c[name] for name in ours),
+            *(decision_states.c[name] for name in state),
+            func.coalesce(decision_states.c.status, "open").label("status"),
+            decisions.c.rep_id.label("rep_decided"),
+            decisions.c.probability_chosen.label("probability"),
+        )
+        .select_from(decisions)
+        .outerjoin(
+            decision_states,
+            decision_states.c.decision_id == func.coalesce(decisions.c.duplicate_of, decisions.c.decision_id),
+        )
+        .where(decisions.c.decision_id.in_([decision_id for _, decision_id in places]))
+    )
+    known = {row.decision_id: Listed(**row._mapping) for row in conn.execute(found)}
+    return [known[decision_id] for _, decision_id in places]
+
+
+def _cursor_of(place: Place) -> str:
+    return f"{to_microseconds(place[0])}-{place[1]}"
+
+
+def _place_of(cursor: str) -> Place:
+    moment, _, decision_id = cursor.partition("-")
+    if not (moment.isascii() and moment.isdigit() and len(moment) < 18 and decision_id):
+        raise InputError("cursor: give the one of the page before, unchanged.")
+    return from_microseconds(int(moment)), decision_id
