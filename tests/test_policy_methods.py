@@ -1,6 +1,6 @@
 """Methods: propensities over the available, by hand, for every input, and as drawn."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -15,19 +15,21 @@ from serving.policy.exploration import EARN, LEARN, smoothed
 from serving.policy.methods import METHODS, MethodSettings, Situation, State
 
 AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
+NEW, NEWER = AT - timedelta(days=60), AT - timedelta(days=5)
 
 
 def situation(reps, probability, *, available=None, prices=None, lead=None, **state) -> Situation:
     m = len(reps)
     named = ("open_leads", "today", "won", "closed")
     counts = {name: np.array(state.pop(name, np.zeros(m)), dtype=np.int64) for name in named}
+    hours = np.array(state.pop("response_hours", np.full(m, np.nan)), dtype=float)
     return Situation(
         lead=lead or {"lead_id": "L-1"},
         reps=reps,
         available=np.ones(m, dtype=bool) if available is None else np.array(available),
         probability=np.array(probability, dtype=float),
         prices=np.zeros(m) if prices is None else np.array(prices, dtype=float),
-        state=State(at=AT, **counts, **state),
+        state=State(at=AT, response_hours=hours, **counts, **state),
     )
 
 
@@ -42,7 +44,11 @@ def situations(draw) -> Situation:
     share = st.floats(0, 1)
     count = st.integers(0, 30)
     regions = st.sampled_from([None, "north", "south"])
-    roster = [Rep(f"R-{i}", region=draw(regions), capacity=draw(st.one_of(st.none(), count))) for i in range(m)]
+    hired = st.sampled_from([None, AT - timedelta(days=10), AT - timedelta(days=60), AT - timedelta(days=900)])
+    roster = [
+        Rep(f"R-{i}", region=draw(regions), capacity=draw(st.one_of(st.none(), count)), hired_at=draw(hired))
+        for i in range(m)
+    ]
     closed = draw(st.lists(count, min_size=m, max_size=m))
     return situation(
         roster,
@@ -52,6 +58,8 @@ def situations(draw) -> Situation:
         lead={"lead_id": "L-1", "region": draw(st.sampled_from([None, "north", "west"]))},
         open_leads=draw(st.lists(count, min_size=m, max_size=m)),
         today=draw(st.lists(count, min_size=m, max_size=m)),
+        grade=draw(st.sampled_from([None, "A", "B", "D"])),
+        response_hours=draw(st.lists(st.sampled_from([0.5, 2.0, np.nan]), min_size=m, max_size=m)),
         closed=closed,
         won=[draw(st.integers(0, most)) for most in closed],
     )
@@ -90,7 +98,13 @@ def test_the_order_of_the_roster_never_matters(name, case, given_settings, rando
         probability=case.probability[order],
         prices=case.prices[order],
         state=State(
-            state.open_leads[order], state.today[order], state.won[order], state.closed[order], at=state.at
+            state.open_leads[order],
+            state.today[order],
+            state.won[order],
+            state.closed[order],
+            at=state.at,
+            grade=state.grade,
+            response_hours=state.response_hours[order],
         ),
     )
     straight = METHODS[name](case, given_settings)
@@ -181,13 +195,21 @@ def test_exploration_leaves_everybody_available_a_chance(exploration, case):
 @pytest.mark.parametrize("name", METHODS)
 def test_draws_come_as_often_as_the_propensities_say(name):
     case = situation(
-        [Rep("a", region="north"), Rep("b", region="north"), Rep("c"), Rep("d"), Rep("e")],
+        [
+            Rep("a", region="north"),
+            Rep("b", region="north"),
+            Rep("c", hired_at=NEW),
+            Rep("d"),
+            Rep("e", hired_at=NEWER),
+        ],
         [0.2, 0.25, 0.22, 0.1, 0.24],
         available=[True, True, True, False, True],
         lead={"lead_id": "L-1", "region": "north"},
         open_leads=[2, 1, 1, 0, 5],
         won=[5, 5, 1, 9, 0],
         closed=[20, 20, 20, 20, 20],
+        grade="B",
+        response_hours=[1, 0.5, 0.5, 0.1, np.nan],
     )
     chances = METHODS[name](case, MethodSettings(exploration=LEARN, weights={"b": 2.5}))
     n = 20_000

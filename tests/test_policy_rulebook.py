@@ -9,11 +9,11 @@ from data.errors import InputError
 from serving.policy.methods import METHODS
 from serving.policy.rulebook import (
     DEFAULT_PATH,
-    MethodName,
     RuleBook,
     default_rule_book,
     parse_rule_book,
 )
+from serving.policy.sections import WAITING, DrawnMethodName, MethodName, PlainMethodName
 
 
 def refusal(text: str) -> str:
@@ -26,7 +26,7 @@ def refusal(text: str) -> str:
 def test_the_shipped_rule_book_says_every_default_and_nothing_else():
     assert default_rule_book() == RuleBook()
     written = yaml.safe_load(DEFAULT_PATH.read_text(encoding="utf-8"))
-    assert written == RuleBook().model_dump()
+    assert written == RuleBook().model_dump(mode="json")
 
 
 def test_an_empty_rule_book_serves():
@@ -53,6 +53,25 @@ def test_an_empty_rule_book_serves():
         ("mode: \x07\n", "does not allow"),
         ("[" * 5_000, "nested too deeply"),
         ("a" * 70_000, "at most 65536"),
+        ("rutes: []\n", "line 1: rutes: there is no such field; did you mean routes?"),
+        (
+            "routes:\n  - name: a\n    method: pool\n    wen: {source: web}\n",
+            "line 4: routes.1.wen: there is no such field; did you mean when?",
+        ),
+        (
+            "routes:\n  - {name: a, method: pool, when: {size: {at_least: 5, below: 5}}}\n",
+            "line 2: routes.1.when.size: nothing is both over 5 and under 5",
+        ),
+        ("routes:\n  - {name: a, method: pool, when: {size: {over: 5}}}\n", "at_least, at_most, above, below"),
+        ("routes:\n  - {name: a, method: pool, when: {size: []}}\n", "must name at least one value"),
+        (
+            "eligibility:\n  rules:\n    - {why: x, lead: grade}\n",
+            "line 3: eligibility.rules.1: grade is known only once the eligible are; use a route",
+        ),
+        ("eligibility:\n  rules:\n    - {why: x}\n", "line 3: eligibility.rules.1: says nothing of the rep; give lead"),
+        ("tiers:\n  grades: {A: [senior]}\n", "line 2: tiers.grades.A: there is no tier 'senior'"),
+        ("newcomers:\n  days: 0\n  open_leads: 3\n", "line 3: newcomers.open_leads: nobody is a newcomer"),
+        ("duplicates:\n  same: []\n", "line 2: duplicates.same: names nothing to know a customer by"),
     ],
 )
 def test_a_refusal_names_the_line_and_the_field(text, said):
@@ -84,4 +103,41 @@ def test_auto_is_a_trial_while_the_verdict_is_unconfirmed():
 
 
 def test_every_method_that_a_rule_book_may_name_exists():
-    assert set(METHODS) == set(MethodName.__args__)
+    assert set(METHODS) == set(DrawnMethodName.__args__)
+    assert set(MethodName.__args__) == {*METHODS, *WAITING}
+    assert set(PlainMethodName.__args__) == {*METHODS} - {"model"}
+
+
+TWO = """routes:
+  - {name: steel, when: {industry: steel}, share: %s, method: pool}
+  - {name: more steel, when: {industry: steel}, share: %s, method: rotation}
+"""
+
+
+def test_shares_of_the_same_leads_add_up_to_one_at_most():
+    assert len(parse_rule_book(TWO % (0.4, 0.6)).routes) == 2
+    assert "line 3: routes.2.share: the shares of routes with this `when` add up to 1.2" in refusal(TWO % (0.6, 0.6))
+    assert "line 3: routes.2: no lead ever comes here: earlier routes" in refusal(TWO % (1.0, 0.5))
+
+
+def test_nothing_comes_after_a_route_that_takes_every_lead():
+    said = refusal("routes:\n  - {name: a, method: rotation}\n  - {name: b, when: {x: 1}, method: pool}\n")
+    assert "line 3: routes.2: no lead ever comes here: the route 'a' takes every lead; put it last" in said
+
+
+def test_routes_that_hand_on_in_a_circle_are_refused_with_the_circle():
+    route = "  - {{name: {0}, when: {{x: {0}}}, method: rotation, reps: {{team: {0}}}, otherwise: {1}}}\n"
+    ring = "routes:\n" + "".join(route.format(*pair) for pair in ("ab", "bc", "ca"))
+    assert "line 2: routes.1.otherwise: goes round in a circle: a -> b -> c -> a" in refusal(ring)
+    assert "line 2: routes.1.otherwise: there is no route 'q'; routes are a" in refusal(
+        "routes:\n" + route.format("a", "q")
+    )
+    last = route.format("c", "").replace(", otherwise: ", "")
+    line = "routes:\n" + route.format("a", "b") + route.format("b", "c") + last
+    assert [each.otherwise for each in parse_rule_book(line).routes] == ["b", "c", None]
+
+
+def test_a_lead_is_not_taken_back_before_its_deadline():
+    said = refusal("follow_up:\n  recycle_after_minutes: {A: 10}\n")
+    assert "line 2: follow_up.recycle_after_minutes.A: takes the lead back after 10 minutes, yet 30 are allowed" in said
+    assert parse_rule_book("follow_up:\n  recycle: false\n  recycle_after_minutes: {A: 10}\n")
