@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, Response
 from data.errors import BusyError, ConflictError, InputError
 from data.settings import Settings
 from data.store.keys import Key
-from serving import metrics, routes_decisions, routes_roster, routes_rules
+from serving import metrics, routes_decisions, routes_roster, routes_rules, routes_webhooks
 from serving.auth import ANYONE, Gate, Rule, Rules, keys_of
 from serving.guard import Bodies, Guard, Limits
 from serving.parts import Parts
@@ -34,7 +34,8 @@ FRAMEWORK: Rules = {
     ("GET", "/static_content/{path:path}"): ANYONE,
     ("POST", "/score"): keys_of("crm", "manager", "analyst", "admin"),
 }
-RULES: Rules = {**OPEN, **FRAMEWORK, **routes_decisions.RULES, **routes_roster.RULES, **routes_rules.RULES}
+ROUTES = (routes_decisions, routes_roster, routes_rules, routes_webhooks)
+RULES: Rules = {**OPEN, **FRAMEWORK, **{call: rule for routes in ROUTES for call, rule in routes.RULES.items()}}
 BATCH_PATHS = frozenset({"/v1/assign/batch", "/v1/outcomes", "/v1/reps"})
 LONG_PATHS = frozenset({"/v1/assign/batch"})  # a thousand leads must not stand between one lead and its answer
 
@@ -44,7 +45,7 @@ def build_app() -> FastAPI:
     bearer = Security(HTTPBearer(auto_error=False))
     app = FastAPI(title="leadmatch", docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.parts = None
-    for routes in (routes_decisions, routes_roster, routes_rules):
+    for routes in ROUTES:
         app.include_router(routes.router, dependencies=[bearer])
     app.add_api_route("/docs", docs, include_in_schema=False)
     app.add_api_route("/metrics", latest_metrics, include_in_schema=False)
