@@ -1,10 +1,10 @@
 """The decisions: immutable rows, found again by key, by lead, or page by page."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, bindparam, delete, exists, func, insert, select, text, true
+from sqlalchemy import Select, bindparam, delete, exists, func, insert, select, text, true, tuple_
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
@@ -219,6 +219,13 @@ def spells_after(
         .limit(limit)
     )
     return [(row["seq"], _decision(row)) for row in (each._asdict() for each in conn.execute(page))]
+
+
+def spells_of(conn: Connection, leads: Sequence[tuple[str, str]]) -> list[tuple[int, Decision]]:
+    """The decisions that opened a spell of these leads (client_id, lead_id), oldest first, each with its number."""
+    own = tuple_(decisions.c.client_id, decisions.c.lead_id).in_(leads)
+    wanted = _ROWS.where(own, decisions.c.duplicate_of.is_(None)).order_by(decisions.c.seq)
+    return [(row["seq"], _decision(row)) for row in (each._asdict() for each in conn.execute(wanted))]
 
 
 def _of_rep(rep_id: str) -> Select:

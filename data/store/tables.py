@@ -337,6 +337,70 @@ saved_views = Table(
     Column("at", Instant, nullable=False),
 )
 
+decision_facts = Table(  # what reports count: one narrow row a decision that is no duplicate
+    "decision_facts",
+    metadata,
+    Column("seq", Number, primary_key=True, autoincrement=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("decided_at", Instant, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("arm", Text, nullable=False),
+    Column("policy_version", BigInteger, nullable=False),
+    Column("source", Text),
+    Column("grade", Text),
+    Column("lead_score", Integer),
+    Column("baseline", Float(53)),
+    Column("eligible_team", Text),
+    Column("unassigned", Boolean, nullable=False),
+    Column("rep_drawn", Text),
+    Column("probability", Float(53)),
+    Column("uplift", Float(53)),
+    Column("first_draw", Boolean, nullable=False),
+    Column("share", Float(53)),
+    Column("propensity", Float(53)),
+    Column("propensity_policy", Float(53)),
+    Column("propensity_control", Float(53)),
+    Column("expected_policy", Float(53)),
+    Column("expected_control", Float(53)),
+    Column("order_gap", Float(53)),
+    Column("order_variance", Float(53)),
+    Column("rep_id", Text),
+    Column("status", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("given_at", Instant),
+    Column("contacted_at", Instant),
+    Column("qualified_at", Instant),
+    Column("closed_at", Instant),
+    Column("value", Float(53)),
+    Column("lost_reason", Text),
+    Column("lead_won_at", Instant),
+    Column("lead_qualified_at", Instant),
+    Column("lead_value", Float(53)),
+    Index("facts_by_revision", "revision", "seq"),
+)
+
+fact_marks = Table(  # how far the facts have followed the rows; "revision" is the number of their newest change
+    "fact_marks",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+)
+
+chance_sums = Table(  # what each rep could expect of a day's draws, by source
+    "chance_sums",
+    metadata,
+    Column("day", Text, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("rep_id", Text, primary_key=True),
+    Column("asked", Float(53), nullable=False),
+    Column("control", Float(53), nullable=False),
+    Column("policy", Float(53), nullable=False),
+    Column("mixture", Float(53), nullable=False),
+    Column("variance", Float(53), nullable=False),
+    Column("value_control", Float(53), nullable=False),
+    Column("value_mixture", Float(53), nullable=False),
+)
+
 # What others are told ----------------------------------------------------------------------------------------
 
 endpoints = Table(  # whom to tell; where a secret lies, never the secret

@@ -44,7 +44,7 @@ def screen(
     minutes_for : minutes within which the lead should be contacted, given who is eligible at any hour; the
         lead's grade, which tells them, is itself an average over the eligible.
     """
-    why: list[str | None] = [_away(rep, at) or _elsewhere(rep, lead, rules) for rep in reps]
+    why: list[str | None] = [away(rep, at) or _elsewhere(rep, lead, rules) for rep in reps]
     if rules.working_hours:
         at_any_hour = np.array([reason is None for reason in why], dtype=bool)
         works = _Shifts(at, at + timedelta(minutes=minutes_for(at_any_hour)))
@@ -75,7 +75,8 @@ def covers(rep: Rep, region: str) -> bool:
     return not stated or _plain(region) in stated
 
 
-def _away(rep: Rep, at: datetime) -> str | None:
+def away(rep: Rep, at: datetime) -> str | None:
+    """Why the rep takes no lead at this moment, whatever the lead; None: she is here."""
     if not rep.active:
         return INACTIVE
     if rep.left_at is not None and rep.left_at <= at:

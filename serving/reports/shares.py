@@ -1,0 +1,15 @@
+"""How unequally something is shared out."""
+
+import numpy as np
+
+
+def gini(shares: np.ndarray) -> float:
+    """Gini's coefficient: 0 where all have the same, near 1 where one has everything; NaN where nobody has anything.
+
+    shares : (n,), none negative. Source: Gini (1912), by the mean absolute difference over twice the mean.
+    """
+    if not len(shares) or shares.sum() <= 0:
+        return float("nan")
+    ordered = np.sort(shares)
+    rank = np.arange(1, len(ordered) + 1)
+    return float((2 * rank - len(ordered) - 1) @ ordered / (len(ordered) * ordered.sum()))
