@@ -11,6 +11,7 @@ from data.errors import InputError, RefusedError
 from data.settings import Settings
 from pipelines import cli_admin, telling, telling_evaluate
 from pipelines.console import command, say
+from pipelines.opened import ledger
 from pipelines.progress import on_terminal
 
 app = typer.Typer(
@@ -202,7 +203,7 @@ def export(
     """
     from pipelines.from_ledger import export as job
 
-    with cli_admin.ledger() as book:
+    with ledger() as book:
         say(job(book, out, since=_moment(since, "--since")), as_json=as_json, lines=telling.exported)
 
 

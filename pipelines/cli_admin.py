@@ -1,7 +1,5 @@
 """Commands that look after an installation: model, keys, policy, doctor."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -11,21 +9,12 @@ import typer
 from data.errors import InputError, RefusedError
 from data.settings import Settings
 from data.store.keys import ROLES
-from data.store.ledger import Ledger
 from pipelines import telling
+from pipelines.cli_webhooks import webhooks
 from pipelines.console import command, say
+from pipelines.opened import ledger
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
-
-
-@contextmanager
-def ledger() -> Iterator[Ledger]:
-    """The installation's ledger, closed afterwards."""
-    opened = Ledger.open(Settings().ledger_url)
-    try:
-        yield opened
-    finally:
-        opened.close()
 
 
 def attach(app: typer.Typer) -> None:
@@ -34,6 +23,7 @@ def attach(app: typer.Typer) -> None:
     app.add_typer(keys, name="keys", help="Keys of the HTTP interface: create, list, rotate, revoke.")
     app.add_typer(policy, name="policy", help="The rule book: show, check, activate.")
     app.add_typer(roster, name="roster", help="The reps who get leads: put.")
+    app.add_typer(webhooks, name="webhooks", help="Who is told of events: add, list, remove, disable, dead, replay.")
     app.command()(doctor)
 
 

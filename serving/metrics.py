@@ -5,13 +5,23 @@ import os
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-__all__ = ["CONTENT_TYPE_LATEST", "decided", "latest", "lost_race", "replayed", "request_done", "rolled_back"]
+__all__ = [
+    "CONTENT_TYPE_LATEST",
+    "decided",
+    "latest",
+    "lost_race",
+    "replayed",
+    "request_done",
+    "rolled_back",
+    "told",
+]
 
 SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 REQUESTS = Counter("leadmatch_requests", "Requests answered.", ["method", "route", "status"])
 REQUEST_SECONDS = Histogram("leadmatch_request_seconds", "Time to answer.", ["route"], buckets=SECONDS)
 DECISIONS = Counter("leadmatch_decisions", "Decisions made.", ["arm", "assigned", "degraded"])
 REPLAYS = Counter("leadmatch_replays", "Stored answers sent again.")
+TOLD = Counter("leadmatch_webhook_attempts", "Attempts to tell somebody something.", ["kind", "topic", "arrived"])
 LOST_RACES = Counter("leadmatch_lost_races", "Draws made anew because the slot was taken meanwhile.")
 ROLLBACKS = Counter("leadmatch_rollbacks", "Models rolled back because they failed on the leads that came in.")
 
@@ -40,6 +50,11 @@ def lost_race() -> None:
 def rolled_back() -> None:
     """Count a model that was rolled back by itself."""
     ROLLBACKS.inc()
+
+
+def told(kind: str, topic: str, *, arrived: bool) -> None:
+    """Count an attempt to tell an endpoint of an event."""
+    TOLD.labels(kind, topic, str(arrived).lower()).inc()
 
 
 def latest() -> bytes:

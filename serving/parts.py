@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from serving.fetch import Fetch, fetcher, name_champion
 from serving.in_force import Bundles, Watch
 from serving.policy.price_book import RECENT, PriceBook, SeenLead, Standing
 from serving.reports.desk import Reports
+from serving.webhooks import Sender
 
 log = logging.getLogger(__name__)
 AUTOMATIC = "automatic rollback"  # who made such a promotion
@@ -38,6 +40,7 @@ class Parts:
     decider: Decider
     reports: Reports
     clock: Callable[[], datetime]
+    home: Path  # where secrets of our own lie
 
     def key(self, presented: str) -> Key | None:
         """The key that was presented, if it is live."""
@@ -46,7 +49,7 @@ class Parts:
 
 
 def put_together(
-    ledger: Ledger, bundles: Bundles, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ledger: Ledger, bundles: Bundles, *, home: Path, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 ) -> Parts:
     """The parts around an open ledger and a store of bundles; nothing runs in the background yet."""
 
@@ -59,7 +62,7 @@ def put_together(
     prices = PriceBook(standing)
     watch = Watch(bundles, changed=prices.outdate)
     decider = Decider(ledger, watch, prices, clock=clock)
-    return Parts(ledger, watch, prices, decider, Reports(ledger, watch, clock), clock)
+    return Parts(ledger, watch, prices, decider, Reports(ledger, watch, clock), clock, home)
 
 
 def recent_leads(conn: Connection) -> list[SeenLead]:
@@ -85,6 +88,7 @@ class Upkeep:
         self._bundles = BundleStore(settings.home)
         self._fetch: Fetch = fetcher(settings.home, timeout_s=settings.registry_timeout_seconds)
         self._parts: Parts | None = None
+        self._sender: Sender | None = None
         self._reprice_at = 0.0
         self._said = ""  # of a failure that goes on
         self._stopped = threading.Event()
@@ -99,6 +103,8 @@ class Upkeep:
         """End, and close what was opened."""
         self._stopped.set()
         self._thread.join(timeout=10)
+        if self._sender:
+            self._sender.stop()
         if self._parts:
             self._parts.prices.close()
             self._parts.reports.close()
@@ -121,9 +127,11 @@ class Upkeep:
                 self._bundles.use_last_good("the ledger has not been reached yet")
             timeout_s = self._settings.lock_timeout_ms / 1000
             ledger = Ledger.open(self._settings.ledger_url, lock_timeout_s=timeout_s)
-            parts = put_together(ledger, self._bundles)
+            parts = put_together(ledger, self._bundles, home=self._settings.home)
             parts.prices.start()
             parts.reports.start()
+            self._sender = Sender(ledger, parts.home, clock=parts.clock, rng=np.random.default_rng())
+            self._sender.start()
             self._parts = parts
             self._refresh(parts)  # before the first request: else it would get the fallback
             self._ready(parts)

@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -184,7 +185,9 @@ class Desk:
         self.now = datetime(2026, 3, 2, 9, tzinfo=UTC)
         self.loaded, self.problem = None, "no model has been promoted yet"
         self.ledger = Ledger.open(url)
-        self.parts = put_together(self.ledger, self, clock=lambda: self.now)
+        beside = self.ledger.sqlite_file
+        self.home = beside.parent if beside else Path(tempfile.mkdtemp())
+        self.parts = put_together(self.ledger, self, home=self.home, clock=lambda: self.now)
         self.load(model)
         with self.ledger.writing() as tx:
             self.keys = {
@@ -241,6 +244,8 @@ class Desk:
         self.http.__exit__()
         self.parts.prices.close()
         self.ledger.close()
+        if self.ledger.sqlite_file is None:
+            shutil.rmtree(self.home)
 
 
 @pytest.fixture

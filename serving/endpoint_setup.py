@@ -1,0 +1,98 @@
+"""Endpoints set up, shown and removed: the same for the command line and the routes."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from data.errors import InputError
+from data.store import endpoints, outbox
+from data.store.endpoints import Endpoint
+from data.store.ledger import Connection
+from serving import secret_sources
+from serving.outward import checked_url
+from serving.webhook_signing import key_of, new_secret
+from serving.webhooks import DELIVERIES
+
+OF_LEADS = tuple(topic for topic in outbox.TOPICS if topic not in ("model.promoted", "alarm"))
+OWNERS = ("assigned", "overridden", "claimed")  # what gives a lead to a rep: all that a write-back needs
+
+
+def set_up(
+    tx: Connection,
+    home: Path,
+    *,
+    kind: str,
+    url: str,
+    topics: Sequence[str] | None,
+    client_id: str | None,
+    secret_from: str | None,
+    private_allowed: bool,
+    options: Mapping[str, Any],
+    actor: str,
+    at: datetime,
+) -> tuple[Endpoint, str | None]:
+    """The endpoint that is told from now on, and its new secret where none was named: shown once.
+
+    topics : None: everything for a webhook, what changes a lead's owner for a CRM.
+    Raises InputError for what cannot be used.
+    """
+    if kind not in DELIVERIES:
+        raise InputError(f"kind: {kind!r} is none of {', '.join(DELIVERIES)}.")
+    if problem := checked_url(url, private_allowed=private_allowed):
+        raise InputError(f"url: {problem}.")
+    endpoint_id, secret = endpoints.new_id(), None
+    if secret_from is None:
+        if kind != "webhook":
+            raise InputError(f"secret: name where the credentials of {kind} lie: env:NAME or file:/PATH.")
+        secret = new_secret(secrets.token_bytes(32))
+    elif kind == "webhook":
+        key_of(secret_sources.read(secret_from, home))
+    else:
+        secret_sources.read(secret_from, home)
+    made = Endpoint(
+        endpoint_id=endpoint_id,
+        kind=kind,
+        url=url,
+        topics=tuple(topics or (outbox.TOPICS if kind == "webhook" else OWNERS)),
+        client_id=client_id,
+        secret_from=secret_from or f"home:{endpoint_id}",
+        private_allowed=private_allowed,
+        options=dict(options),
+        actor=actor,
+        created_at=at,
+    )
+    endpoints.add(tx, made)
+    if secret is not None:  # after whatever may be refused: no file without its endpoint
+        secret_sources.keep(endpoint_id, secret, home)
+    return made, secret
+
+
+def removed(tx: Connection, home: Path, endpoint_id: str) -> bool:
+    """Whether there was such an endpoint; its own secret goes with it."""
+    found = endpoints.find(tx, endpoint_id)
+    if found is None:
+        return False
+    endpoints.remove(tx, endpoint_id)
+    secret_sources.forget(found.secret_from, home)
+    return True
+
+
+def shown(conn: Connection) -> list[dict[str, Any]]:
+    """Every endpoint with the numbers of its messages; nothing secret."""
+    counted = outbox.counts(conn)
+    return [told(one) | {"messages": counted.get(one.endpoint_id, {})} for one in endpoints.everybody(conn)]
+
+
+def told(endpoint: Endpoint) -> dict[str, Any]:
+    """One endpoint as it is shown."""
+    return {**vars(endpoint), "topics": list(endpoint.topics)}
+
+
+def dead(conn: Connection, endpoint_id: str | None) -> list[dict[str, Any]]:
+    """The messages that were given up, without their bodies."""
+    return [
+        {name: value for name, value in vars(message).items() if name not in ("seq", "body")}
+        for message in outbox.dead_letters(conn, endpoint_id)
+    ]
