@@ -11,7 +11,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export BENTOML_DO_NOT_TRACK := true
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help install demo test serve bench lint lock
+.PHONY: help install demo test serve bench lint lock vendor
 help:
 	@echo "make demo | test | serve | bench | lint | lock"
 
@@ -43,3 +43,17 @@ lint: install
 lock: install
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --extra dev \
 		pyproject.toml requirements-build.txt -o requirements.lock
+
+# The pages' and their tests' JavaScript, from npm, in these versions, each with its licence.
+PAGE_LIBRARIES := htmx.org@4.0.1 echarts@6.1.0
+TEST_LIBRARY := axe-core@4.14.1
+STATIC := serving/pages/static/vendor
+vendor:
+	rm -rf build/vendor && mkdir -p build/vendor
+	cd build/vendor && for library in $(PAGE_LIBRARIES) $(TEST_LIBRARY); do \
+		mkdir $$library && npm pack --silent $$library | xargs -I{} tar xzf {} -C $$library --strip-components 1; done
+	cp build/vendor/htmx.org@*/dist/htmx.min.js build/vendor/echarts@*/dist/echarts.min.js $(STATIC)
+	cp build/vendor/htmx.org@*/LICENSE $(STATIC)/htmx.LICENSE
+	cp build/vendor/echarts@*/LICENSE $(STATIC)/echarts.LICENSE
+	cp build/vendor/echarts@*/NOTICE $(STATIC)/echarts.NOTICE
+	cp build/vendor/axe-core@*/axe.min.js tests/vendor && cp build/vendor/axe-core@*/LICENSE tests/vendor/axe.LICENSE

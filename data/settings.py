@@ -33,6 +33,11 @@ class Settings(BaseSettings):
     bundle_poll_seconds: float = Field(2.0, gt=0, description="How often a worker looks for a newly promoted model.")
     registry_timeout_seconds: float = Field(2.0, gt=0, description="Time-out of one call to the model registry.")
 
+    public_url: str = Field(
+        "http://127.0.0.1:3000", description="Where people open the pages; https makes the session's cookie Secure."
+    )
+    session_hours: int = Field(72, ge=1, le=8_760, description="Hours until a signed-in person has to sign in again.")
+
     @property
     def ledger_url(self) -> str:
         """Where the ledger lives: the given URL, or SQLite under `home`."""

@@ -15,6 +15,7 @@ from pipelines.console import command, say
 from pipelines.opened import ledger
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+LINK_LASTS = timedelta(days=2)
 
 
 def attach(app: typer.Typer) -> None:
@@ -90,18 +91,26 @@ def keys_create(
     client: Annotated[str | None, typer.Option(help="The client whose leads it handles; it outlives its keys.")] = None,
     rep: Annotated[str | None, typer.Option(help="For the role rep: whose key it is.")] = None,
     days: Annotated[int | None, typer.Option(min=1, help="Days until it expires; never, if not given.")] = None,
+    link: Annotated[bool, typer.Option("--link", help="Also a link that signs in to the pages, once.")] = False,
     as_json: Json = False,
 ) -> None:
     """Make a key; it is shown once. Example: leadmatch keys create --role crm --label website."""
     from data.store import keys as store
+    from data.store import sessions
 
     if role not in ROLES:
         raise InputError(f"--role: {role!r} is none of {', '.join(ROLES)}.")
+    if link and role == "crm":
+        raise InputError("--link: a key of the role crm is for programs; the pages need one of another role.")
     now = datetime.now(UTC)
     ends = now + timedelta(days=days) if days else None
     with ledger() as book, book.writing() as tx:
         made = store.create(tx, role=role, label=label or role, client_id=client, rep_id=rep, at=now, expires_at=ends)
-    say({"id": made.id, "key": made.key, "role": made.role}, as_json=as_json, lines=telling.key)
+        token = sessions.make_link(tx, made.id, expires_at=now + LINK_LASTS) if link else None
+    told = {"id": made.id, "key": made.key, "role": made.role}
+    if token is not None:
+        told["link"] = f"{Settings().public_url.rstrip('/')}/sign-in/{token}"
+    say(told, as_json=as_json, lines=telling.key)
 
 
 @keys.command("list")

@@ -99,6 +99,8 @@ def promoted(made: dict[str, Any]) -> None:
 def key(made: dict[str, Any]) -> None:
     """A new key, once."""
     OUT.print(f"Key of role {made['role']}, id {made['id']}. It is shown only now:\n{made['key']}")
+    if "link" in made:
+        OUT.print(f"Opens the pages, once, within two days:\n{made['link']}", soft_wrap=True)
 
 
 def plain_key(one: Key) -> dict[str, Any]:

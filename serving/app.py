@@ -16,6 +16,7 @@ from data.store.keys import Key
 from serving import metrics, routes_decisions, routes_reports, routes_roster, routes_rules, routes_webhooks
 from serving.auth import ANYONE, Gate, Rule, Rules, keys_of
 from serving.guard import Bodies, Guard, Limits
+from serving.pages.app import Pages
 from serving.parts import Parts
 from serving.problems import MEDIA_TYPE, Problem, invalid, problem_of, retry_later
 from serving.quotas import FailedTries, Quota
@@ -78,6 +79,7 @@ def layers(app: FastAPI, settings: Settings) -> list[tuple[type, dict[str, Any]]
     }
     return [
         (Guard, {}),
+        (Pages, {"parts": lambda: app.state.parts, "settings": settings}),
         (Gate, gate),
         (Bodies, {"limits": limits}),
     ]

@@ -81,7 +81,8 @@ class Gate:
         state = scope.setdefault("state", {})
         state["route"] = mine[0] if mine else "unknown"
         if mine is None or not _open(mine[1], scope):
-            state["caller"] = caller = await self._caller(scope)
+            # A page calls with who is signed in; what comes from outside has no state yet.
+            state["caller"] = caller = state.get("caller") or await self._caller(scope)
             self._quota.take(caller.key_id)
             if not found:
                 raise Problem(404, "There is nothing at this address; see /openapi.json.")

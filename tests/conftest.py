@@ -248,6 +248,12 @@ class Desk:
             shutil.rmtree(self.home)
 
 
+@pytest.fixture(scope="session")
+def desk_class():
+    """The class itself, for whoever puts the application behind a port."""
+    return Desk
+
+
 @pytest.fixture
 def desk(tmp_path, small_model):
     """The application over an empty ledger on SQLite, with the small model promoted."""

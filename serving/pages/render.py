@@ -1,0 +1,68 @@
+"""Templates -> pages: everything is escaped, and a name that a template misspells is an error."""
+
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from serving.auth import keys_of
+from serving.pages.figures import Figures, initials
+from serving.pages.visitor import STAFF, Visitor, here, visitor_of
+from serving.pages.words import Say
+
+FOLDER = Path(__file__).parent
+# The rail: (address, key of its word, icon, who sees it).
+RAIL = (
+    ("/assignments", "rail.assignments", "inbox", STAFF),
+    ("/worth", "rail.worth", "scale", STAFF),
+    ("/team", "rail.team", "people", STAFF),
+    ("/rules", "rail.rules", "book", STAFF),
+    ("/sources", "rail.sources", "funnel", STAFF),
+    ("/model", "rail.model", "chip", STAFF),
+    ("/my-leads", "rail.my_leads", "phone", keys_of("rep", "manager", "admin")),
+)
+
+env = Environment(
+    loader=FileSystemLoader(FOLDER / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+env.globals["initials"] = initials
+env.filters["as_options"] = lambda values: [(value, value) for value in values]
+
+
+def page(request: Request, template: str, *, status: int = 200, **given: Any) -> HTMLResponse:
+    """A template as the visitor sees it; `say`, `fig`, `visitor` and `here` are there for all."""
+    visitor = getattr(request.state, "visitor", None)
+    if visitor is None:
+        raise RuntimeError("a page is drawn for a visitor: see serving.pages.visitor.admit")
+    return HTMLResponse(env.get_template(template).render(**shared(request, visitor), **given), status)
+
+
+def shared(request: Request, visitor: Visitor) -> dict[str, Any]:
+    """What every template may use."""
+    say = Say(visitor.language)
+    known = request.app.state.addresses
+    rail = [
+        (address, word, icon)
+        for address, word, icon, rule in RAIL
+        if visitor.role in rule.roles and address in known
+    ]
+    return {
+        "say": say,
+        "fig": Figures(say, visitor.zone, visitor.now),
+        "visitor": visitor,
+        "here": here(request),
+        "path": request.url.path,
+        "rail": rail,
+    }
+
+
+def figures_of(request: Request) -> Figures:
+    """Numbers and times as the visitor reads them."""
+    visitor = visitor_of(request)
+    return Figures(Say(visitor.language), visitor.zone, visitor.now)
