@@ -105,7 +105,7 @@ class ColumnContract:
         if column.kind == "number":
             return numbers(values)
         if column.kind == "flag":
-            return np.array([_flag(value) for value in values])
+            return np.array([flag_of(value) for value in values])
         if column.kind == "date":
             return created - instants(values)  # days that this date lies before the lead's arrival
         lookup, other = self._lookups[column.name], float(len(column.levels))
@@ -113,25 +113,6 @@ class ColumnContract:
             levels = [level_of(value) for value in values]
             return np.array([np.nan if level is None else lookup.get(level, other) for level in levels])
         return _multi_hot([tokens_of(value) for value in values], lookup)
-
-    def warnings(self, lead: Mapping[str, Any], *, ignored: frozenset[str] = frozenset()) -> list[str]:
-        """What the model could not use of one lead, a line each, without the values themselves."""
-        known = {column.name: column for column in self.columns}
-        lines = [f"unknown attribute ignored: {name}" for name in lead if name not in known and name not in ignored]
-        for name, column in known.items():
-            value = lead.get(name)
-            if is_missing(value):
-                continue
-            if column.kind == "category" and level_of(value) not in self._lookups[name]:
-                lines.append(f"{name}: a value the model has not seen often; scored as any other")
-            elif column.kind in ("number", "flag", "date") and np.isnan(self._readable(column, value)):
-                lines.append(f"{name}: not a {column.kind}; scored as missing")
-        return lines
-
-    def _readable(self, column: Column, value: Any) -> float:
-        if column.kind == "number":
-            return _number(value)
-        return _flag(value) if column.kind == "flag" else float(instants([value])[0])
 
     def to_json(self) -> dict[str, Any]:
         """A plain mapping that `from_json` reads back."""
@@ -186,7 +167,7 @@ def numbers(values: Values) -> np.ndarray:
     if array.dtype.kind in "fiub":
         array = array.astype(float)
         return np.where(np.isfinite(array), array, np.nan)
-    return np.array([_number(value) for value in array], dtype=float)
+    return np.array([number_from(value) for value in array], dtype=float)
 
 
 def instants(values: Values) -> np.ndarray:
@@ -195,7 +176,7 @@ def instants(values: Values) -> np.ndarray:
     if array.dtype.kind == "M":
         days = array.astype("datetime64[us]").astype(np.int64) / US_A_DAY
         return np.where(np.isnat(array), np.nan, days)
-    return np.array([_instant(value) for value in array], dtype=float)
+    return np.array([instant_of(value) for value in array], dtype=float)
 
 
 def _one_a_row(values: Values) -> np.ndarray:
@@ -205,7 +186,8 @@ def _one_a_row(values: Values) -> np.ndarray:
     return np.fromiter(values, dtype=object, count=len(values))
 
 
-def _number(value: Any) -> float:
+def number_from(value: Any) -> float:
+    """A raw value as a finite number; NaN where it is none."""
     if is_missing(value):
         return np.nan
     try:
@@ -224,12 +206,14 @@ def _read(text: str) -> float:
         return number_of(text)
 
 
-def _flag(value: Any) -> float:
+def flag_of(value: Any) -> float:
+    """1 for yes, 0 for no, in two languages; NaN where a raw value is neither."""
     level = level_of(value)
     return np.nan if level is None else FLAG_WORDS.get(level.casefold(), np.nan)
 
 
-def _instant(value: Any) -> float:
+def instant_of(value: Any) -> float:
+    """A raw value as days since 1970-01-01 UTC; NaN where it is no ISO date or time."""
     if is_missing(value):
         return np.nan
     try:
@@ -264,15 +248,18 @@ def _clock(created_days: np.ndarray, time_zone: str) -> np.ndarray:
     # Clocks change on a quarter hour of UTC, be it in Adelaide, so each distinct quarter is asked for once.
     distinct, place = np.unique(seconds // QUARTER_HOUR, return_inverse=True)
     zone = ZoneInfo(time_zone)
-    offsets = np.array([_offset_seconds(int(quarter) * QUARTER_HOUR, zone) for quarter in distinct], dtype=np.int64)
+    offsets = np.array([offset_seconds(int(quarter) * QUARTER_HOUR, zone) for quarter in distinct], dtype=np.int64)
     # In whole seconds: as fractions of a day, a local midnight might fall on the day before.
-    local = seconds + offsets[place]
-    hour = (local % 86_400) / 3_600
-    weekday = (local // 86_400 + 3) % 7  # 1970-01-01 was a Thursday
-    return np.where(known[:, None], np.column_stack([hour, weekday]), np.nan)
+    return np.where(known[:, None], np.column_stack(local_clock(seconds + offsets[place])), np.nan)
 
 
-def _offset_seconds(at: int, zone: ZoneInfo) -> int:
+def local_clock(seconds: Any) -> tuple[Any, Any]:
+    """Hour (with minutes as a fraction) and weekday (Monday 0) of local seconds since 1970, a number or an array."""
+    return (seconds % 86_400) / 3_600, (seconds // 86_400 + 3) % 7  # 1970-01-01 was a Thursday
+
+
+def offset_seconds(at: int, zone: ZoneInfo) -> int:
+    """How far the zone's clocks are ahead of UTC at a moment given in seconds since 1970."""
     offset = datetime.fromtimestamp(at, tz=zone).utcoffset()
     return round(offset.total_seconds()) if offset else 0
 

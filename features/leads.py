@@ -1,7 +1,9 @@
 """The design z(x): in which directions a rep's success may differ from lead to lead."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -56,6 +58,42 @@ class LeadDesign:
             else:
                 design[:, column] = _standardised(values, direction)
         return design
+
+    def touched(self, row: Sequence[float]) -> tuple[list[int], list[float]]:
+        """The columns of z(x) that are not 0 for one lead, and their values; row : encoded, n_features long.
+
+        The same numbers as `matrix`, for a fraction of what a table of one row costs.
+        """
+        places, values = [0], [1.0]
+        for position, column_of in self._levels:
+            column = column_of.get(row[position])
+            if column is not None:
+                places.append(column)
+                values.append(1.0)
+        for position, column, direction in self._numbers:
+            value = row[position]
+            if value == value:  # a missing value is 0: the average lead
+                scaled = math.log1p(max(value, 0.0)) if direction.logarithm else value
+                near = min(max((scaled - direction.mean) / direction.scale, -CLIP), CLIP)
+                if near:
+                    places.append(column)
+                    values.append(near)
+        return places, values
+
+    @cached_property
+    def _levels(self) -> list[tuple[int, dict[float, int]]]:
+        """Position of each category in the lead matrix, and the column of z of each of its levels."""
+        found: dict[int, dict[float, int]] = {}
+        for column, (direction, position) in enumerate(zip(self.directions, self.positions, strict=True), start=1):
+            if direction.level is not None:
+                found.setdefault(position, {})[float(direction.level)] = column
+        return list(found.items())
+
+    @cached_property
+    def _numbers(self) -> list[tuple[int, int, Direction]]:
+        """Position of each number in the lead matrix, its column of z, and how it is standardised."""
+        columns = enumerate(zip(self.directions, self.positions, strict=True), start=1)
+        return [(position, column, each) for column, (each, position) in columns if each.level is None]
 
     def to_json(self) -> dict[str, Any]:
         """A plain mapping that `from_json` reads back."""

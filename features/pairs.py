@@ -65,6 +65,16 @@ class RepMatches:
             return (np.nan_to_num(leads[:, positions]) @ table > 0).astype(float)
         return table[_codes(leads[:, positions[0]], len(table))]
 
+    def matched_row(self, row: Sequence[float], match: int) -> np.ndarray:
+        """The same for one lead, encoded, n_features long: 1.0 where the rep fits, shape (n_reps,)."""
+        positions, table, is_list = self._tables[match]
+        if is_list:
+            asked = [place for place, position in enumerate(positions) if row[position] == 1.0]
+            return table[asked].max(axis=0, initial=0.0)
+        code = row[positions[0]]
+        fits: np.ndarray = table[int(code) if code == code else -1]
+        return fits
+
     def for_pairs(self, leads: np.ndarray, rep: np.ndarray, at_days: np.ndarray) -> np.ndarray:
         """f(x_i, r_i) of given pairs, shape (n, width).
 

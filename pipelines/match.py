@@ -26,6 +26,7 @@ from serving.policy.prices import assign_jointly, shadow_prices
 from serving.policy.rulebook import RuleBook, default_rule_book, parse_rule_book
 from serving.reasons import reason_text, unassigned_text
 from serving.scorer import LeadScores, Scorer, grade_of
+from training.conversion import RosterModel
 
 REASONS = 3
 SAY_EVERY = 5_000
@@ -93,7 +94,7 @@ def lay_out(leads: pd.DataFrame, scorer: Scorer, rules: RuleBook, *, at: datetim
     """Every lead's probability and eligibility under every rep, and the reps' free slots."""
     matrix = lead_matrix(leads, scorer.model.contract)
     at_days = np.full(len(leads), at.timestamp() / SECONDS_A_DAY)
-    probability = scorer.roster.probability(matrix, at_days)
+    probability = RosterModel(scorer.model, scorer.reps).probability(matrix, at_days)
     return Batch(
         leads=leads,
         matrix=matrix,

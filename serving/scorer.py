@@ -6,11 +6,11 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.special import expit
 
 from data.roster import Rep
 from features.columns import SECONDS_A_DAY
-from training.conversion import ConversionModel, RosterModel
+from features.one_lead import LeadEncoder
+from training.conversion import ConversionModel
 from training.explain import (
     Contribution,
     largest,
@@ -18,9 +18,11 @@ from training.explain import (
     rep_terms,
     secants,
     shares_of_uplift,
-    term_values,
+    term_of_direction,
 )
-from training.uplift import Interval, uplift_interval
+from training.log_odds import expit
+from training.roster_columns import RosterColumns
+from training.uplift import Interval, Intervals, uplift_intervals
 
 GRADES = ("A", "B", "C", "D")
 IDENTIFYING = frozenset({"lead_id", "created_at", "customer_id", "name", "email", "phone", "company"})
@@ -38,82 +40,107 @@ class Scorer:
         self.model = model
         self.reps = tuple(reps)
         self.rep_ids = tuple(rep.rep_id for rep in self.reps)
-        self.roster = RosterModel(model, self.reps)
+        self.columns = RosterColumns(model, self.reps)
+        self.encoder = LeadEncoder(model.contract, ignored=IDENTIFYING)
         self.terms = rep_terms(model.lead_design, model.pair_design)
+        in_term = term_of_direction(model.lead_design, model.pair_design)
+        self.pairs_at = model.lead_design.width + np.arange(model.pair_design.width)  # directions of f, after z's
+        # Which term a direction belongs to, as 0/1: a product with it adds up directions to terms.
+        self.in_term = (in_term[:, None] == np.arange(len(self.terms))).astype(float)
+        self.average = float(np.trapezoid(model.score_grid)) / 100  # the mean of what the percentiles are of
 
     def score(self, lead: Mapping[str, Any], *, at: datetime) -> "LeadScores":
         """Everything there is to say of one lead; `at` is the moment of the decision (reps' tenure counts to it)."""
-        matrix = self.model.contract.encode({name: [value] for name, value in lead.items()}, 1)
-        warnings = self.model.contract.warnings(lead, ignored=IDENTIFYING)
-        return self.score_row(matrix, at.timestamp() / SECONDS_A_DAY, lead=lead, warnings=tuple(warnings))
+        row, warnings = self.encoder.encode(lead)
+        return LeadScores(self, row, at.timestamp() / SECONDS_A_DAY, lead, tuple(warnings))
 
-    def score_row(
-        self, row: np.ndarray, at_days: float, *, lead: Mapping[str, Any], warnings: tuple[str, ...] = ()
-    ) -> "LeadScores":
+    def score_row(self, row: np.ndarray, at_days: float, *, lead: Mapping[str, Any]) -> "LeadScores":
         """The same for a lead that is encoded already, shape (1, n_features)."""
-        return LeadScores(self, row, at_days, lead, warnings)
+        return LeadScores(self, row[0].tolist(), at_days, lead, ())
 
 
 class LeadScores:
     """One lead's scores against the scorer's roster. Arrays are in the order of `scorer.rep_ids`."""
 
     def __init__(
-        self, scorer: Scorer, row: np.ndarray, at_days: float, lead: Mapping[str, Any], warnings: tuple[str, ...]
+        self, scorer: Scorer, row: Sequence[float], at_days: float, lead: Mapping[str, Any], warnings: tuple[str, ...]
     ) -> None:
         self.scorer = scorer
         self.row = row
         self.at_days = at_days
         self.lead = lead
         self.warnings = warnings
-        model, roster = scorer.model, scorer.roster
-        self._z = model.lead_design.matrix(row)[0]
-        self._pairs = roster.pairs(row, np.array([at_days]))[0]
-        self._f = float(model.lead_model.log_odds(row)[0])
-        part = roster.effects @ self._z + self._pairs @ model.effects.beta
-        self.log_odds = model.calibration.apply(self._f + part)
+        model = scorer.model
+        self._f = model.lead_model.log_odds_of(np.array(row))
+        self._parts = scorer.columns.parts(row, at_days)
+        self._weights = model.calibration.slope * self._parts.weights
+        self.log_odds = self._weights @ self._parts.rows
+        self.log_odds += model.calibration.apply(self._f)
         self.probability = expit(self.log_odds)
+        self._rotation: tuple[np.ndarray | None, np.ndarray] = (None, np.empty(0))
 
     @cached_property
     def expected_value(self) -> float | None:
         """What the lead is worth once it is won, whoever wins it; None where the model cannot tell."""
         model = self.scorer.model.value_model
-        return None if model is None else float(model.expected(self.row)[0])
+        return None if model is None else model.expected_of(np.array(self.row))
 
     def baseline(self, eligible: np.ndarray) -> float:
         """What rotation would give: the mean probability over the eligible reps. eligible : bool (n_reps,)."""
         return float(self.probability[eligible].mean())
 
-    def uplift(self, rep: int, eligible: np.ndarray, level: float = 0.9) -> Interval:
-        """P under the rep less the baseline, with its interval; 0 with its interval where reps cannot be told apart."""
+    def uplifts(self, reps: np.ndarray, eligible: np.ndarray, level: float = 0.9) -> Intervals:
+        """P under each of `reps` (places, (k,)) less the baseline, with its interval.
+
+        0 with its interval where reps cannot be told apart. eligible : bool (n_reps,).
+        """
         model = self.scorer.model
-        interval = uplift_interval(
-            rep,
+        found = uplift_intervals(
+            reps,
             probability=self.probability,
-            eligible=eligible,
-            z=self._z,
-            covariance=self.scorer.roster.covariance,
-            pairs=self._pairs,
+            rotation=self._rotation_over(eligible),
+            variance=self._variance,
+            pairs=self._parts.pairs,
             beta_covariance=model.effects.beta_covariance,
             slope=model.calibration.slope,
             level=level,
         )
         if model.speaks:
-            return interval
-        half = (interval.high - interval.low) / 2
-        return Interval(0.0, -half, half)
+            return found
+        half = found.high - found.value
+        return Intervals(np.zeros(len(half)), -half, half)
+
+    def uplift(self, rep: int, eligible: np.ndarray, level: float = 0.9) -> Interval:
+        """The same for one rep."""
+        return self.uplifts(np.array([rep]), eligible, level).one(0)
+
+    def reasons_of(self, reps: np.ndarray, eligible: np.ndarray, k: int = 5) -> list[list[Contribution]]:
+        """For each of `reps`, the largest k parts of her uplift and one `other`; they add up to its value."""
+        if not self.scorer.model.speaks:
+            return [[Contribution("other", None, 0.0, "other")] for _ in reps]
+        rotation = self._rotation_over(eligible)
+        shares = shares_of_uplift(self._parts.rows, self.probability, self.log_odds, reps, rotation)
+        return [
+            largest(self.scorer.terms, self._seen(int(rep)), of_rep, k)
+            for rep, of_rep in zip(reps, self._by_term(shares), strict=True)
+        ]
 
     def reasons(self, rep: int, eligible: np.ndarray, k: int = 5) -> list[Contribution]:
-        """The largest k parts of the uplift and one `other`; they add up to `uplift(rep, eligible).value`."""
-        if not self.scorer.model.speaks:
-            return [Contribution("other", None, 0.0, "other")]
-        shares = shares_of_uplift(self._term_values, self.probability, self.log_odds, rep, eligible)
-        return largest(self.scorer.terms, self._seen(rep), shares, k)
+        """The same for one rep."""
+        return self.reasons_of(np.array([rep]), eligible, k)[0]
 
     def contrast(self, rep: int, other: int, k: int = 3) -> list[Contribution]:
         """Why one rep rather than another: parts of P(rep) - P(other), the largest k and one `other`."""
-        slope = secants(self.probability, self.log_odds, rep, np.array([other]))[0]
-        shares = slope * (self._term_values[rep] - self._term_values[other])
-        return largest(self.scorer.terms, self._seen(rep), shares, k)
+        both = np.array([rep, other])
+        slope = secants(self.probability[both], self.log_odds[both], np.array([0]))[0, 1]
+        shares = slope * (self._parts.rows[:, rep] - self._parts.rows[:, other])
+        return largest(self.scorer.terms, self._seen(rep), self._by_term(shares[None, :])[0], k)
+
+    def _by_term(self, shares: np.ndarray) -> list[list[float]]:
+        """Shares of directions, before their weights, added up to terms: (k, d) -> k lists of n_terms."""
+        directions = np.concatenate([self._parts.touched, self.scorer.pairs_at])
+        by_term: list[list[float]] = ((shares * self._weights) @ self.scorer.in_term[directions]).tolist()
+        return by_term
 
     def lead_score(self, eligible: np.ndarray) -> int:
         """Percentile, 0 to 100, of the rotation probability among the training window's leads."""
@@ -126,34 +153,39 @@ class LeadScores:
     def lead_reasons(self, eligible: np.ndarray, k: int = 5) -> list[Contribution]:
         """The lead's own waterfall, from the average lead's rotation probability to this one's: k parts and `other`."""
         model = self.scorer.model
-        parts = model.lead_model.contributions(self.row)[0]
-        rep_level = float(np.mean(self.log_odds[eligible])) - float(model.calibration.apply(np.array(self._f)))
+        parts = model.lead_model.contributions_of(np.array(self.row))
+        here_alone = model.calibration.apply(self._f)
+        rep_level = float(np.mean(self.log_odds[eligible])) - here_alone
         base = float(model.calibration.apply(parts[-1])) + rep_level
-        here = float(model.calibration.apply(np.array(self._f))) + rep_level
+        here = here_alone + rep_level
         gap = here - base
         scale = float((expit(here) - expit(base)) / gap) if abs(gap) > 1e-9 else float(expit(here) * expit(-here))
         terms, shares = lead_shares(model.contract, parts[:-1] * model.calibration.slope, scale=scale)
         values = [self.lead.get(term.feature) for term in terms]
-        average = float(np.trapezoid(model.score_grid)) / 100  # the mean of what the percentiles are of
-        whole = self.baseline(eligible) - average
-        return largest(terms, values, shares, k, unnamed=whole - float(shares.sum()))
+        whole = self.baseline(eligible) - self.scorer.average
+        return largest(terms, values, shares, k, unnamed=whole - sum(shares))
+
+    def _rotation_over(self, eligible: np.ndarray) -> np.ndarray:
+        """Rotation's propensities over the eligible; a request asks with one and the same array of flags."""
+        asked, rotation = self._rotation
+        if asked is not eligible:
+            rotation = eligible / np.count_nonzero(eligible)
+            self._rotation = (eligible, rotation)
+        return rotation
 
     @cached_property
-    def _term_values(self) -> np.ndarray:
-        model, roster = self.scorer.model, self.scorer.roster
-        return term_values(
-            model.lead_design,
-            model.pair_design,
-            z=self._z,
-            effects=roster.effects,
-            pairs=self._pairs,
-            beta=model.effects.beta,
-            slope=model.calibration.slope,
-        )
+    def _variance(self) -> np.ndarray:
+        return self.scorer.columns.variance(self._parts)
+
+    @cached_property
+    def _stated(self) -> list[Any]:
+        """The lead's value behind each term; None where a term is not about the lead."""
+        apart = ("overall", "tenure")
+        return [None if term.kind in apart else self.lead.get(term.feature) for term in self.scorer.terms]
 
     def _seen(self, rep: int) -> list[Any]:
         """The value behind each term: the lead's, or for tenure the rep's days here."""
-        hired = self.scorer.roster.matches.hired_days[rep]
-        tenure = None if np.isnan(hired) else max(int(np.floor(self.at_days) - np.floor(hired)), 0)
-        values = {"overall": None, "tenure": tenure}
-        return [values.get(t.kind, self.lead.get(t.feature)) for t in self.scorer.terms]
+        if not self.scorer.model.pair_design.tenure:
+            return self._stated
+        # Its term is the last.
+        return [*self._stated[:-1], self.scorer.columns.tenure(self.at_days).days[rep]]

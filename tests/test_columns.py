@@ -1,5 +1,6 @@
 """Raw values -> the lead matrix: one builder for a table and for one lead, levels, clocks, and which columns serve."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -22,6 +23,7 @@ from features.columns import (
     tokens_of,
 )
 from features.infer import LEAST_SUPPORT, MOST_COLUMNS, MOST_LEVELS, infer_contract
+from features.one_lead import LeadEncoder
 from features.spells import lead_matrix
 
 CONTRACT = ColumnContract(
@@ -232,10 +234,10 @@ def test_a_local_midnight_begins_its_day():
 
 
 def test_warnings_name_the_column_and_never_the_value():
-    said = CONTRACT.warnings(
+    encoder = LeadEncoder(CONTRACT, ignored=frozenset({"lead_id"}))
+    _, said = encoder.encode(
         {"employees": "many", "industry": "shipping", "vip": "maybe", "founded_at": 7, "foo": "secret", "tags": "zz",
          "lead_id": "L-1"},
-        ignored=frozenset({"lead_id"}),
     )  # fmt: skip
     assert said == [
         "unknown attribute ignored: foo",
@@ -244,7 +246,26 @@ def test_warnings_name_the_column_and_never_the_value():
         "vip: not a flag; scored as missing",
         "founded_at: not a date; scored as missing",
     ]
-    assert CONTRACT.warnings({"employees": None, "industry": "retail", "vip": True}) == []
+    assert encoder.encode({"employees": None, "industry": "retail", "vip": True})[1] == []
+
+
+odd_values = st.one_of(
+    st.none(), st.booleans(), st.integers(-(10**18), 10**18), st.floats(), st.text(max_size=8),
+    st.sampled_from(["retail", " retail ", "food", "3", "1,5", "1_000", "yes", "否", "a;b", "2026-07-02", "NaN", "inf",
+                     "2026-07-02T03:04:05+08:00", datetime(2026, 7, 2, 3, 4, 5, tzinfo=UTC), date(2026, 1, 2)]),
+    st.lists(st.sampled_from(["a", "b", 3, None]), max_size=3),
+)  # fmt: skip
+
+
+@given(
+    st.dictionaries(st.sampled_from([*(c.name for c in CONTRACT.columns), "created_at"]), odd_values),
+    st.sampled_from(["UTC", "Asia/Kathmandu", "America/New_York"]),
+)
+def test_one_lead_is_read_as_its_row_in_a_table(lead, zone):
+    contract = replace(CONTRACT, time_zone=zone)
+    row, _ = LeadEncoder(contract).encode(lead)
+    table = contract.encode({name: [value] for name, value in lead.items()}, 1)
+    np.testing.assert_array_equal(row, table[0])
 
 
 def test_a_contract_survives_json():

@@ -18,7 +18,7 @@ from training.explain import (
     secants,
     shap_values,
     shares_of_uplift,
-    term_values,
+    term_of_direction,
 )
 from training.lead_model import TREES, Recipe, fit_lead_model
 
@@ -46,21 +46,14 @@ def test_terms_by_hand():
     assert rep_terms(LeadDesign((), ()), PairDesign((), False)) == (Term("overall", "overall"),)
 
 
-def test_term_values_by_hand():
-    values = term_values(
-        LEADS,
-        PAIRS,
-        z=np.array([1, 0, 1, 2.0]),
-        effects=np.array([[0.1, 9.0, 0.2, -0.3]]),
-        pairs=np.array([[1, 1, 0, 0.5, 0.25]]),
-        beta=np.array([0.3, 0.4, 5.0, -1.0, -2.0]),
-        slope=0.5,
-    )
-    assert values == pytest.approx(np.array([[0.05, 0.1, -0.3, 0.15, 0.2, -0.5]]))
+def test_every_direction_has_its_term():
+    # z: the intercept, two levels of the industry, employees; f: region, skills, regions, two ramps.
+    assert term_of_direction(LEADS, PAIRS).tolist() == [0, 1, 1, 2, 3, 4, 3, 5, 5]
+    assert term_of_direction(LeadDesign((), ()), PairDesign((), False)).tolist() == [0]
 
 
 def scored(seed, reps, size):
-    """(terms, probability, log-odds) of a random lead."""
+    """(parts (d, n_reps), weights (d,), probability, log-odds) of a random lead."""
     rng = np.random.default_rng(seed)
     z = np.concatenate([[1.0], rng.integers(0, 2, 2), rng.normal(0, 1, 1)])
     effects, beta = rng.normal(0, size, (reps, 4)), rng.normal(0, size, 5)
@@ -68,10 +61,19 @@ def scored(seed, reps, size):
     slope, f = rng.uniform(0.3, 1.5), rng.normal(-1, 3)
     if reps > 1:  # two reps alike
         effects[1], pairs[1] = effects[0], pairs[0]
-    terms = term_values(LEADS, PAIRS, z=z, effects=effects, pairs=pairs, beta=beta, slope=slope)
-    log_odds = 0.2 + slope * (f + effects @ z + pairs @ beta)
-    np.testing.assert_allclose(terms.sum(axis=1), slope * (effects @ z + pairs @ beta), atol=1e-12)
-    return terms, expit(log_odds), log_odds
+    parts, weights = np.vstack([effects.T, pairs.T]), np.concatenate([z, beta])
+    log_odds = 0.2 + slope * (f + weights @ parts)
+    return parts, slope * weights, expit(log_odds), log_odds
+
+
+def by_the_book(terms, p, log_odds, rep, eligible):
+    """One rep after the other: the pair's difference shared over the terms by its secant, then the mean."""
+    shares = np.zeros(len(terms))
+    for other in np.flatnonzero(eligible):
+        gap = log_odds[rep] - log_odds[other]
+        slope = (p[rep] - p[other]) / gap if abs(gap) > 1e-9 else p[rep] * (1 - p[rep])
+        shares += slope * (terms[:, rep] - terms[:, other]) / eligible.sum()
+    return shares
 
 
 @given(
@@ -84,10 +86,14 @@ def scored(seed, reps, size):
 def test_contributions_add_up_to_the_uplift(seed, eligible, rep, size, k):
     eligible = np.array(eligible)
     rep %= len(eligible)
-    terms, p, log_odds = scored(seed, len(eligible), size)
-    shares = shares_of_uplift(terms, p, log_odds, rep, eligible)
+    parts, weights, p, log_odds = scored(seed, len(eligible), size)
+    everybody = np.arange(len(eligible))
+    shares = weights * shares_of_uplift(parts, p, log_odds, everybody, eligible / eligible.sum())
+    assert shares.sum(axis=1) == pytest.approx(p - p[eligible].mean(), abs=1e-12)
+    slowly = by_the_book(weights[:, None] * parts, p, log_odds, rep, eligible)
+    np.testing.assert_allclose(shares[rep], slowly, atol=1e-12)
     whole = p[rep] - p[eligible].mean()
-    assert shares.sum() == pytest.approx(whole, abs=1e-12)
+    shares = (shares[rep] @ (term_of_direction(LEADS, PAIRS)[:, None] == np.arange(len(TERMS)))).tolist()
     reasons = largest(TERMS, [None] * len(TERMS), shares, k)
     assert sum(one.contribution for one in reasons) == pytest.approx(whole, abs=1e-12)
     assert len(reasons) <= k + 1
@@ -96,18 +102,17 @@ def test_contributions_add_up_to_the_uplift(seed, eligible, rep, size, k):
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1e-10, 1e-3, 1.0]))
 def test_the_parts_of_a_contrast_add_up(seed, size):
-    terms, p, log_odds = scored(seed, 6, size)
-    slope = secants(p, log_odds, 2, np.array([4]))[0]
-    assert (slope * (terms[2] - terms[4])).sum() == pytest.approx(p[2] - p[4], abs=1e-12)
+    parts, weights, p, log_odds = scored(seed, 6, size)
+    slope = secants(p, log_odds, np.array([2]))[0, 4]
+    assert (slope * weights * (parts[:, 2] - parts[:, 4])).sum() == pytest.approx(p[2] - p[4], abs=1e-12)
 
 
 def test_a_part_that_only_helps_never_reads_as_harm():
     # A single rescale of log-odds against the mean would turn these signs: the mean of p is not p of the mean.
-    terms = np.array([[0.0], [3.0], [-9.0]])
-    log_odds = terms[:, 0] - 2.0
-    eligible = np.ones(3, dtype=bool)
-    for rep in range(3):
-        (share,) = shares_of_uplift(terms, expit(log_odds), log_odds, rep, eligible)
+    parts = np.array([[0.0, 3.0, -9.0]])
+    log_odds = parts[0] - 2.0
+    shares = shares_of_uplift(parts, expit(log_odds), log_odds, np.arange(3), np.full(3, 1 / 3))
+    for rep, (share,) in enumerate(shares):
         assert share == pytest.approx(expit(log_odds)[rep] - expit(log_odds).mean(), abs=1e-15)
 
 
@@ -115,18 +120,18 @@ def test_secants_by_hand():
     log_odds = np.array([0.0, np.log(3), 0.0, 1e-10])
     p = expit(log_odds)
     expected = [0.25, 0.25 / np.log(3), 0.25, 0.25]  # where two meet: p (1 - p)
-    np.testing.assert_allclose(secants(p, log_odds, 0, np.arange(4)), expected, rtol=1e-9)
+    np.testing.assert_allclose(secants(p, log_odds, np.array([0]))[0], expected, rtol=1e-9)
 
 
 def test_the_largest_come_first_and_the_rest_in_one():
     names = tuple(Term(name, "segment") for name in "abcd")
-    found = largest(names, [1, 2, 3, 4], np.array([0.1, -0.3, 0.0, 0.2]), 2, unnamed=0.5)
+    found = largest(names, [1, 2, 3, 4], [0.1, -0.3, 0.0, 0.2], 2, unnamed=0.5)
     assert found == [
         Contribution("b", 2, -0.3, "segment"),
         Contribution("d", 4, 0.2, "segment"),
         Contribution("other", None, 0.6, "other"),
     ]
-    everything = largest(names, [1, 2, 3, 4], np.array([0.1, -0.3, 0.0, 0.2]), 9)
+    everything = largest(names, [1, 2, 3, 4], [0.1, -0.3, 0.0, 0.2], 9)
     assert [one.feature for one in everything] == ["b", "d", "a", "other"]  # a part of 0 is none
     assert everything[-1].contribution == 0.0
 

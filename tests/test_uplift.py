@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.special import expit
+from scipy.stats import norm
 
-from training.uplift import uplift, uplift_interval
+from training.uplift import uplift, uplift_intervals
 
 rates = st.integers(1, 8).flatmap(lambda reps: arrays(float, (3, reps), elements=st.floats(0, 1)))
 
@@ -44,11 +45,33 @@ def probability_of(at, slope, effects=None, beta=None):
     return expit(slope * (at["f"] + effects @ at["z"] + np.squeeze(at["pairs"] @ beta)))
 
 
-def interval(at, rep, eligible, slope, level=0.9):
-    return uplift_interval(
-        rep, probability=probability_of(at, slope), eligible=eligible, z=at["z"], covariance=at["covariance"],
-        pairs=at["pairs"], beta_covariance=at["beta_covariance"], slope=slope, level=level,
+def intervals(at, reps, eligible, slope, level=0.9):
+    return uplift_intervals(
+        np.array(reps), probability=probability_of(at, slope), rotation=eligible / eligible.sum(),
+        variance=(at["covariance"] @ at["z"]) @ at["z"], pairs=at["pairs"], beta_covariance=at["beta_covariance"],
+        slope=slope, level=level,
     )  # fmt: skip
+
+
+def interval(at, rep, eligible, slope, level=0.9):
+    return intervals(at, [rep], eligible, slope, level).one(0)
+
+
+@given(st.integers(0, 2**32 - 1), st.lists(st.booleans(), min_size=6, max_size=6).filter(any))
+def test_all_intervals_at_once_are_those_of_the_whole_gradient(seed, eligible):
+    at, eligible = posterior(np.random.default_rng(seed)), np.array(eligible)
+    p, slope = probability_of(at, 0.7), 0.7
+    found = intervals(at, range(6), eligible, slope)
+    for rep in range(6):
+        weight = (np.arange(6) == rep) - eligible / eligible.sum()
+        gradient = weight * p * (1 - p) * slope
+        common = gradient @ at["pairs"]
+        variance = sum(g**2 * at["z"] @ s @ at["z"] for g, s in zip(gradient, at["covariance"], strict=True))
+        half = norm.ppf(0.95) * np.sqrt(variance + common @ at["beta_covariance"] @ common)
+        one = found.one(rep)
+        # The root of a difference of like numbers: where only the rep herself is eligible both are 0.
+        value = p @ weight
+        assert [one.value, one.low, one.high] == pytest.approx([value, value - half, value + half], abs=1e-8)
 
 
 @pytest.mark.parametrize("slope", [1.0, 0.6])
@@ -87,9 +110,8 @@ def test_where_only_one_is_eligible_there_is_nothing_to_gain(rng):
 def test_what_all_reps_share_adds_no_width(rng):
     at = posterior(rng) | {"pairs": np.ones((6, 2))}
     p = np.full(6, 0.3)
-    no_effects = {"covariance": np.zeros((6, 4, 4)), "z": at["z"]}
-    found = uplift_interval(
-        0, probability=p, eligible=np.ones(6, dtype=bool), pairs=at["pairs"], beta_covariance=np.eye(2), slope=1.0,
-        **no_effects,
-    )  # fmt: skip
+    found = uplift_intervals(
+        np.array([0]), probability=p, rotation=np.full(6, 1 / 6), variance=np.zeros(6), pairs=at["pairs"],
+        beta_covariance=np.eye(2), slope=1.0,
+    ).one(0)  # fmt: skip
     assert found.high - found.low == pytest.approx(0, abs=1e-12)

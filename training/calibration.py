@@ -1,12 +1,14 @@
 """The level and spread of the predicted log-odds, set by the newest matured rows."""
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 from training.logistic import fit_ridge_logistic
 
 LEAST_CONVERSIONS = 30
+Value = TypeVar("Value", float, np.ndarray)
 SLOPE_PRECISION = 100.0  # prior sd .1 around 1: a small window moves the level, hardly the slope
 
 
@@ -18,7 +20,7 @@ class Calibration:
     slope: float = 1.0
     rows: int = 0  # that it was measured on; 0: left as it is
 
-    def apply(self, log_odds: np.ndarray) -> np.ndarray:
+    def apply(self, log_odds: Value) -> Value:
         """Recalibrated log-odds, of the same shape."""
         return self.intercept + self.slope * log_odds
 

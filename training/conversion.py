@@ -5,10 +5,10 @@ eta(x, r) = intercept + slope * (F(x) + f(x, r)'beta + z(x)'b_r),    P = 1 / (1 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.special import expit
 
 from data.roster import Rep
 from features.columns import ColumnContract
@@ -17,6 +17,7 @@ from features.pairs import PairDesign, RepMatches
 from training.calibration import Calibration
 from training.expected_value import ValueModel
 from training.lead_model import LeadModel
+from training.log_odds import expit
 from training.rep_effects import RepEffects
 
 SPEAKING_VERDICTS = frozenset({"rep_matters", "unconfirmed"})
@@ -54,15 +55,19 @@ class RosterModel:
         self.reps = tuple(reps)
         self.matches = RepMatches(model.pair_design, model.contract, self.reps)
         place = {rep.rep_id: i for i, rep in enumerate(model.reps)}
-        known = [place.get(rep.rep_id, -1) for rep in self.reps]
-        width = model.lead_design.width
-        self.effects = np.zeros((len(known), width))
+        self._known = np.array([place.get(rep.rep_id, -1) for rep in self.reps], dtype=np.intp)
+        self.effects = np.zeros((len(self.reps), model.lead_design.width))
+        seen = self._known >= 0
+        self.effects[seen] = model.effects.effects[self._known[seen]]
+
+    @cached_property
+    def covariance(self) -> np.ndarray:
+        """Posterior covariance of each rep's effects, shape (n_reps, width, width)."""
         # A rep the training never saw: the average rep, with the prior's whole uncertainty.
-        self.covariance = np.tile(np.diag(model.effects.prior_variance), (len(known), 1, 1))
-        for row, one in enumerate(known):
-            if one >= 0:
-                self.effects[row] = model.effects.effects[one]
-                self.covariance[row] = model.effects.covariance[one]
+        whole = np.tile(np.diag(self.model.effects.prior_variance), (len(self.reps), 1, 1))
+        seen = self._known >= 0
+        whole[seen] = self.model.effects.covariance[self._known[seen]]
+        return whole
 
     def pairs(self, leads: np.ndarray, at_days: np.ndarray) -> np.ndarray:
         """f(x, r), shape (n_leads, n_reps, n_pairs)."""

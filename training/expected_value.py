@@ -5,16 +5,20 @@ exponentiated residuals, makes up for that without supposing that the residuals 
 Source: Duan (1983), Smearing estimate, doi:10.1080/01621459.1983.10478017.
 """
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from features.columns import ColumnContract
-from training.metrics import BOOTSTRAP_DRAWS, Estimate
-from training.plain_design import PlainDesign, measure_design
+from training.plain_design import PlainDesign, PlainRow, measure_design
 from training.ridge import fit_ridge
+
+if TYPE_CHECKING:
+    from training.metrics import Estimate  # brings scipy along, which a worker of the service does not need
 
 LEAST_VALUES = 50  # won rows with a value: fewer say too little of what moves it
 LEAST_JUDGED = 20  # later ones that its error is measured on
@@ -40,9 +44,19 @@ class ValueModel:
         """The mean value of such leads when they are won, shape (n,)."""
         return self.positive_share * self.smearing * np.exp(self.typical_log(leads))
 
+    def expected_of(self, row: np.ndarray) -> float:
+        """The same for one lead, shape (n_features,)."""
+        typical = min(max(self._one_row(row), self.least_log), self.most_log)
+        return self.positive_share * self.smearing * math.exp(typical)
+
+    @cached_property
+    def _one_row(self) -> PlainRow:
+        return PlainRow(self.design, self.coefficients)
+
     def to_json(self) -> dict[str, Any]:
         """A plain mapping that `from_json` reads back."""
-        plain = {name: value for name, value in vars(self).items() if name not in ("design", "coefficients")}
+        apart = ("design", "coefficients")
+        plain = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in apart}
         return {"design": self.design.to_json(), "coefficients": self.coefficients.tolist(), **plain}
 
     @classmethod
@@ -79,12 +93,14 @@ def fit_value_model(contract: ColumnContract, leads: np.ndarray, value: np.ndarr
 
 def judge_value_model(
     model: ValueModel | None, leads: np.ndarray, value: np.ndarray, rng: np.random.Generator
-) -> dict[str, Estimate]:
+) -> dict[str, "Estimate"]:
     """How good it is on won leads it has not seen, with bootstrap standard errors; empty where it cannot be told.
 
     `median_log_error`: of |log value - its typical log|, so exp of it is the factor by which half of the values
     are missed; `r2`: the share of the logs' variance that it explains; `level`: mean expected over mean seen.
     """
+    from training.metrics import BOOTSTRAP_DRAWS, Estimate
+
     told = value > 0
     if model is None or told.sum() < LEAST_JUDGED:
         return {}

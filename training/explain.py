@@ -6,8 +6,8 @@ value for the rep less its mean, and F cancels. They are carried to probability 
 """
 
 import warnings
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,8 +16,7 @@ from features.leads import LeadDesign
 from features.pairs import PairDesign
 
 
-@dataclass(frozen=True)
-class Contribution:
+class Contribution(NamedTuple):
     """A part of an uplift or of a lead's own probability, in probability."""
 
     feature: str
@@ -26,8 +25,7 @@ class Contribution:
     kind: str  # overall, segment, number, match, tenure, lead, other
 
 
-@dataclass(frozen=True)
-class Term:
+class Term(NamedTuple):
     """One named part of a rep's log-odds."""
 
     feature: str
@@ -35,7 +33,7 @@ class Term:
 
 
 def rep_terms(lead_design: LeadDesign, pair_design: PairDesign) -> tuple[Term, ...]:
-    """The terms that `term_values` splits the rep part into, in order."""
+    """The named terms of the rep part, in order."""
     terms = [Term("overall", "overall")]
     for group in range(1, int(lead_design.groups.max()) + 1):
         first = next(d for d in lead_design.directions if d.group == group)
@@ -49,74 +47,70 @@ def _matched(pair_design: PairDesign) -> list[str]:
     return list(dict.fromkeys(match.lead_column for match in pair_design.matches))
 
 
-def term_values(
-    lead_design: LeadDesign,
-    pair_design: PairDesign,
-    *,
-    z: np.ndarray,
-    effects: np.ndarray,
-    pairs: np.ndarray,
-    beta: np.ndarray,
-    slope: float,
-) -> np.ndarray:
-    """Each rep's log-odds split into terms, shape (n_reps, n_terms); they sum to slope * rep part.
+def term_of_direction(lead_design: LeadDesign, pair_design: PairDesign) -> np.ndarray:
+    """The term that each column of z, and after them each column of f, belongs to, int (width + n_pairs,)."""
+    groups = lead_design.groups
+    first_match, columns = int(groups.max()) + 1, _matched(pair_design)
+    matches = [first_match + columns.index(match.lead_column) for match in pair_design.matches]
+    ramps = [first_match + len(columns)] * (pair_design.width - len(matches))
+    return np.array([*groups, *matches, *ramps], dtype=np.intp)
 
-    z : (width,); effects : (n_reps, width); pairs : (n_reps, n_pairs); beta : (n_pairs,).
+
+def secants(probability: np.ndarray, log_odds: np.ndarray, reps: np.ndarray) -> np.ndarray:
+    """(p_r - p_q) / (eta_r - eta_q) of each r in `reps` and every q; its limit p (1 - p) where they meet.
+
+    probability, log_odds : (n_reps,); reps : places, (k,). Shape (k, n_reps).
     """
-    own = effects * z
-    by_group = np.zeros((len(effects), int(lead_design.groups.max()) + 1))
-    np.add.at(by_group.T, lead_design.groups, own.T)
-    shared, columns, n_matches = pairs * beta, _matched(pair_design), len(pair_design.matches)
-    by_column = np.zeros((len(effects), len(columns)))
-    places = [columns.index(match.lead_column) for match in pair_design.matches]
-    np.add.at(by_column.T, places, shared[:, :n_matches].T)
-    tenure = shared[:, n_matches:].sum(axis=1, keepdims=True) if pair_design.tenure else np.empty((len(effects), 0))
-    return slope * np.column_stack([by_group, by_column, tenure])
-
-
-def secants(probability: np.ndarray, log_odds: np.ndarray, rep: int, others: np.ndarray) -> np.ndarray:
-    """(p_r - p_q) / (eta_r - eta_q) for each q in `others`; its limit p (1 - p) where they meet, shape (n_others,)."""
-    gap = log_odds[rep] - log_odds[others]
-    limit = probability[rep] * (1 - probability[rep])
-    apart = np.abs(gap) > 1e-9
-    return np.where(apart, (probability[rep] - probability[others]) / np.where(apart, gap, 1.0), limit)
+    p, eta = probability[reps, None], log_odds[reps, None]
+    slopes, gap = p - probability, eta - log_odds
+    row, place = np.nonzero(np.abs(gap) <= 1e-9)  # few, each rep's own among them
+    gap[row, place] = 1.0
+    slopes[row, place] = (p * (1 - p))[row, 0]
+    slopes /= gap
+    return slopes
 
 
 def shares_of_uplift(
-    terms: np.ndarray, probability: np.ndarray, log_odds: np.ndarray, rep: int, eligible: np.ndarray
+    parts: np.ndarray, probability: np.ndarray, log_odds: np.ndarray, reps: np.ndarray, rotation: np.ndarray
 ) -> np.ndarray:
-    """Each term's share of the rep's uplift over the eligible reps, shape (n_terms,); sums to the uplift.
+    """Each direction's share of each rep's uplift over rotation, shape (k, n_directions), before its weight.
 
-    terms : (n_reps, n_terms) from `term_values`; probability, log_odds : (n_reps,); eligible : bool (n_reps,).
+    parts : (n_directions, n_reps), each rep's value in a direction; times the directions' weights in log-odds, a
+    row sums to that rep's uplift. probability, log_odds : (n_reps,); reps : places, (k,); rotation : (n_reps,),
+    1/m over the eligible, 0 elsewhere.
     """
-    others = np.flatnonzero(eligible)
-    slopes = secants(probability, log_odds, rep, others)
-    return slopes @ (terms[rep] - terms[others]) / len(others)
+    slopes = secants(probability, log_odds, reps)
+    slopes *= rotation
+    return slopes.sum(axis=1)[:, None] * parts[:, reps].T - slopes @ parts.T
 
 
 def largest(
-    names: tuple[Term, ...], values: list[Any], shares: np.ndarray, k: int, *, unnamed: float = 0.0
+    names: tuple[Term, ...], values: Sequence[Any], shares: Sequence[float], k: int, *, unnamed: float = 0.0
 ) -> list[Contribution]:
     """The k largest contributions by size, largest first, and one `other`: the rest, and what has no name."""
-    order = np.argsort(-np.abs(shares), kind="stable")
-    top = [i for i in order[:k] if shares[i] != 0.0]
-    made = [Contribution(names[i].feature, values[i], float(shares[i]), names[i].kind) for i in top]
-    return [*made, Contribution("other", None, unnamed + float(np.delete(shares, top).sum()), "other")]
+    sizes = [abs(share) for share in shares]
+    order = sorted(range(len(sizes)), key=sizes.__getitem__, reverse=True)  # stable: equals keep their order
+    made = [
+        Contribution(names[place].feature, values[place], shares[place], names[place].kind)
+        for place in order[:k]
+        if shares[place] != 0.0
+    ]
+    rest = unnamed + sum(shares[place] for place in order[len(made) :])
+    return [*made, Contribution("other", None, rest, "other")]
 
 
 def lead_shares(
     contract: ColumnContract, contributions: np.ndarray, *, scale: float
-) -> tuple[tuple[Term, ...], np.ndarray]:
+) -> tuple[tuple[Term, ...], list[float]]:
     """A lead's own waterfall: each column's share, in probability.
 
     contributions : (n_features,) TreeSHAP or linear parts of F in log-odds; scale : secant that carries log-odds
     to probability.
     """
     columns: dict[str, float] = {}
-    for feature, part in zip(contract.features, contributions, strict=True):
-        columns[feature.column] = columns.get(feature.column, 0.0) + float(part) * scale
-    terms = tuple(Term(name, "lead") for name in columns)
-    return terms, np.array(list(columns.values()))
+    for feature, part in zip(contract.features, contributions.tolist(), strict=True):
+        columns[feature.column] = columns.get(feature.column, 0.0) + part * scale
+    return tuple(Term(name, "lead") for name in columns), list(columns.values())
 
 
 def shap_values(booster: Any, design: np.ndarray) -> np.ndarray:

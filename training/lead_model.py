@@ -2,15 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
 
-import lightgbm as lgb
 import numpy as np
 
 from features.columns import ColumnContract
 from training.logistic import fit_ridge_logistic, logit
-from training.plain_design import PlainDesign, measure_design
+from training.plain_design import PlainDesign, PlainRow, measure_design
+from training.saved_trees import SavedTrees
 from training.splits import time_folds
+
+if TYPE_CHECKING:
+    import lightgbm as lgb  # takes seconds; only growing trees needs it
 
 FOLDS = 3
 MOST_ROUNDS = 400
@@ -48,6 +52,12 @@ class LeadModel(Protocol):
     def contributions(self, leads: np.ndarray) -> np.ndarray:
         """Additive contributions to F(x) in log-odds, shape (n, n_features + 1); the last is the base value."""
 
+    def log_odds_of(self, row: np.ndarray) -> float:
+        """F(x) of one lead, shape (n_features,): as `log_odds` has it, without what a table costs."""
+
+    def contributions_of(self, row: np.ndarray) -> np.ndarray:
+        """The contributions of one lead, shape (n_features + 1,)."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -63,7 +73,7 @@ class Recipe:
 class Trees:
     """F as a LightGBM booster over the lead matrix and one column `by hand`, which is 0 at prediction."""
 
-    booster: lgb.Booster
+    booster: "lgb.Booster"
     base: float
     kind: str = "trees"
 
@@ -80,6 +90,19 @@ class Trees:
         values = self._predict(leads, pred_contrib=True)
         base = values[:, -1] + values[:, -2] + self.base  # `by hand` is fixed, so its part belongs to the base
         return np.column_stack([values[:, :-2], base])
+
+    def log_odds_of(self, row: np.ndarray) -> float:
+        """F(x) of one lead."""
+        return self.saved.log_odds_of(row)
+
+    def contributions_of(self, row: np.ndarray) -> np.ndarray:
+        """TreeSHAP of one lead, shape (n_features + 1,)."""
+        return self.saved.contributions_of(row)
+
+    @cached_property
+    def saved(self) -> SavedTrees:
+        """The same trees as they are served."""
+        return SavedTrees(self.booster.model_to_string(), self.base)
 
     def _predict(self, leads: np.ndarray, **how: Any) -> np.ndarray:
         design = np.column_stack([leads, np.zeros(len(leads))])
@@ -103,6 +126,14 @@ class Logistic:
         """F(x) in log-odds, shape (n,)."""
         return self.design(leads) @ self.coefficients
 
+    def log_odds_of(self, row: np.ndarray) -> float:
+        """F(x) of one lead."""
+        return self._one_row(row)
+
+    def contributions_of(self, row: np.ndarray) -> np.ndarray:
+        """Each feature's part for one lead, shape (n_features + 1,)."""
+        return np.asarray(self.contributions(row[None, :])[0])
+
     def contributions(self, leads: np.ndarray) -> np.ndarray:
         """Each feature's part of the difference from the average lead, shape (n, n_features + 1).
 
@@ -119,7 +150,11 @@ class Logistic:
         """The design matrix, shape (n, k): 1, levels, standardised numbers, marks of missing numbers."""
         return self._plain.matrix(leads)
 
-    @property
+    @cached_property
+    def _one_row(self) -> PlainRow:
+        return PlainRow(self._plain, self.coefficients)
+
+    @cached_property
     def _plain(self) -> PlainDesign:
         no_logs = np.zeros(len(self.means), dtype=bool)
         return PlainDesign(self.categorical, self.levels, self.means, self.scales, no_logs)
@@ -220,6 +255,8 @@ def _grow(
     rounds: int = MOST_ROUNDS,
     watch: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Trees:
+    import lightgbm as lgb
+
     # LightGBM does not boost from the average where an init_score is given: the base rate goes into it.
     base = float(logit(np.mean(converted)) - np.mean(offset))
     settings = {**parameters, "seed": seed}

@@ -1,7 +1,8 @@
 """Penalised logistic regression with an offset: the small solver behind every linear part here."""
 
 import numpy as np
-from scipy.special import expit
+
+from training.log_odds import expit
 
 STEPS = 50
 HALVINGS = 30

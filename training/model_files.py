@@ -7,7 +7,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import lightgbm as lgb
 import numpy as np
 
 from data.roster import Rep
@@ -19,6 +18,7 @@ from training.conversion import ConversionModel, RosterModel
 from training.expected_value import ValueModel
 from training.lead_model import LeadModel, Logistic, Trees
 from training.rep_effects import RepEffects
+from training.saved_trees import SavedTrees
 
 FORMAT = 1
 EFFECT_FILES = (
@@ -143,8 +143,9 @@ def check_canaries(model: ConversionModel, folder: Path, *, tolerance: float = 1
 
 def _save_lead_model(model: LeadModel, folder: Path) -> None:
     if isinstance(model, Trees):
-        text = model.booster.model_to_string()
-        (folder / "lead_model.txt").write_text(f"base={model.base!r}\n{text}", encoding="utf-8")
+        model = model.saved
+    if isinstance(model, SavedTrees):
+        (folder / "lead_model.txt").write_text(f"base={model.base!r}\n{model.text}", encoding="utf-8")
     elif isinstance(model, Logistic):
         _write(folder / "lead_model.json", {f.name: getattr(model, f.name) for f in fields(model)})
     else:
@@ -154,7 +155,7 @@ def _save_lead_model(model: LeadModel, folder: Path) -> None:
 def _load_lead_model(folder: Path) -> LeadModel:
     if (folder / "lead_model.txt").exists():
         base, text = (folder / "lead_model.txt").read_text(encoding="utf-8").split("\n", 1)
-        return Trees(lgb.Booster(model_str=text), float(base.removeprefix("base=")))
+        return SavedTrees(text, float(base.removeprefix("base=")))
     plain = json.loads((folder / "lead_model.json").read_text(encoding="utf-8"))
     return Logistic(
         categorical=tuple(plain["categorical"]),

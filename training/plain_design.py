@@ -50,6 +50,41 @@ class PlainDesign:
         return cls(tuple(value["categorical"]), tuple(value["levels"]), **numbers, logarithms=logarithms)
 
 
+class PlainRow:
+    """A linear predictor over a PlainDesign, laid out for one lead at a time."""
+
+    def __init__(self, design: PlainDesign, coefficients: np.ndarray) -> None:
+        coded = 1 + sum(design.levels)
+        numbers = len(design.means)
+        starts = 1 + np.concatenate([[0], np.cumsum(design.levels)]).astype(int)
+        self._levels = [
+            (feature, coefficients[start : start + many].tolist())
+            for feature, start, many in zip(design.categorical, starts, design.levels, strict=False)
+        ]
+        n_features = len(design.categorical) + numbers
+        self._plain = np.array([i for i in range(n_features) if i not in design.categorical], dtype=np.intp)
+        self._design = design
+        self._low, self._high = (design.means + side * CLIP * design.scales for side in (-1, 1))
+        self._intercept = float(coefficients[0])
+        self._slopes, self._missing = coefficients[coded : coded + numbers], coefficients[coded + numbers :]
+
+    def __call__(self, row: np.ndarray) -> float:
+        """What the predictor gives a lead, encoded, shape (n_features,)."""
+        total = self._intercept
+        for feature, weights in self._levels:
+            code = row[feature]
+            if 0 <= code < len(weights) and code == int(code):
+                total += weights[int(code)]
+        values = row[self._plain]
+        if self._design.logarithms.any():
+            values = _with_logs(values[None, :], self._design.logarithms)[0]
+        missing = np.isnan(values)
+        near = np.minimum(np.maximum(values, self._low), self._high)
+        near[missing] = self._design.means[missing]
+        scaled = (near - self._design.means) / self._design.scales
+        return float(total + scaled @ self._slopes + missing @ self._missing)
+
+
 def measure_design(contract: ColumnContract, leads: np.ndarray, *, tame_tails: bool = False) -> PlainDesign:
     """The design of a contract's lead matrix, with the means and spreads of its numbers.
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from scipy.special import expit
 
+from training.log_odds import expit
 from training.logistic import fit_ridge_logistic
 
 PRIOR_WEIGHT = 2.0  # a: how many effects the prior on a variance is worth when effects are estimated

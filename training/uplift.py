@@ -1,9 +1,10 @@
 """Uplift over rotation: P(chosen) less the mean P over the eligible reps, with its interval from the posterior."""
 
 from dataclasses import dataclass
+from functools import lru_cache
+from statistics import NormalDist
 
 import numpy as np
-from scipy.special import ndtri
 
 
 @dataclass(frozen=True)
@@ -23,31 +24,54 @@ def uplift(probability: np.ndarray, rotation: np.ndarray) -> np.ndarray:
     return probability - np.sum(probability * rotation, axis=-1, keepdims=True)
 
 
-def uplift_interval(
-    rep: int,
+@dataclass(frozen=True)
+class Intervals:
+    """Estimates of several reps in probability with the ends of their intervals, each of shape (k,)."""
+
+    value: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+    def one(self, place: int) -> Interval:
+        """The estimate in one place."""
+        return Interval(float(self.value[place]), float(self.low[place]), float(self.high[place]))
+
+
+def uplift_intervals(
+    reps: np.ndarray,
     *,
     probability: np.ndarray,
-    eligible: np.ndarray,
-    z: np.ndarray,
-    covariance: np.ndarray,
+    rotation: np.ndarray,
+    variance: np.ndarray,
     pairs: np.ndarray,
     beta_covariance: np.ndarray,
     slope: float,
     level: float = 0.9,
-) -> Interval:
-    """One pair's uplift with its interval, by the delta method from the posterior of the rep part.
+) -> Intervals:
+    """The uplift of `reps` (places, (k,)) with its interval, by the delta method from the posterior of the rep part.
 
-    probability : (n_reps,); eligible : bool (n_reps,); z : (width,) of the lead; covariance : (n_reps, width, width);
-    pairs : (n_reps, n_pairs) f(x, r); slope : of the recalibration. F is common to all reps: its uncertainty
+    probability : (n_reps,); rotation : (n_reps,) as for `uplift`; variance : (n_reps,) of each rep's own part,
+    z' S_r z; pairs : (n_reps, n_pairs) f(x, r); slope : of the recalibration. F is common to all reps: its uncertainty
     shifts every P alike and is left out, as it cancels in log-odds.
+
+    The gradient of a rep's uplift is [i = r] - rotation_i in every P_i, so what the eligible contribute is summed once.
     Source: the Laplace posterior of training.rep_effects; var(g'theta) = g' S g.
     """
-    share = eligible / eligible.sum()
-    weight = (np.arange(len(probability)) == rep) - share
-    gradient = weight * probability * (1 - probability) * slope  # of the uplift in each rep's log-odds
-    own = (covariance @ z) @ z  # two products; einsum or a selection of reps would copy the whole array first
-    common = gradient @ pairs
-    variance = gradient**2 @ own + common @ beta_covariance @ common
-    value = float(probability @ weight)
-    half = float(ndtri(0.5 + level / 2) * np.sqrt(variance))
-    return Interval(value, value - half, value + half)
+    gradient = probability * (1 - probability)
+    gradient *= slope  # of P in log-odds
+    own = gradient * gradient
+    own *= variance
+    share = rotation[reps]
+    shared = float((rotation * rotation) @ own) + own[reps] * (1 - 2 * share)
+    common = gradient[reps, None] * pairs[reps] - (rotation * gradient) @ pairs
+    together = shared + (common @ beta_covariance * common).sum(axis=1)
+    spread = np.sqrt(np.maximum(together, 0.0))  # of one eligible rep alone it is 0, to rounding
+    value = probability[reps] - float(rotation @ probability)
+    half = _quantile(0.5 + level / 2) * spread
+    return Intervals(value, value - half, value + half)
+
+
+@lru_cache(maxsize=16)
+def _quantile(share: float) -> float:
+    """Of the standard normal."""
+    return NormalDist().inv_cdf(share)

@@ -13,7 +13,7 @@ from features.spells import lead_matrix
 from pipelines.prepare import Prepared, prepare
 from training.conversion import ConversionModel, RosterModel
 from training.fit import Parts, assemble, fit_parts
-from training.uplift import uplift_interval
+from training.uplift import uplift_intervals
 
 FRESH = 1_200  # leads of one batch, as in the study that the figures come from
 BATCHES = 3
@@ -119,10 +119,11 @@ def coverage(made: Floor, model: ConversionModel, *, pairs: int = 800) -> float:
     for lead in rng.integers(0, len(p), pairs):
         eligible = leads.eligible[lead]
         rep = int(rng.choice(np.flatnonzero(eligible)))
-        interval = uplift_interval(
-            rep, probability=p[lead], eligible=eligible, z=z[lead], covariance=roster.covariance, pairs=f[lead],
+        interval = uplift_intervals(
+            np.array([rep]), probability=p[lead], rotation=eligible / eligible.sum(),
+            variance=(roster.covariance @ z[lead]) @ z[lead], pairs=f[lead],
             beta_covariance=model.effects.beta_covariance, slope=model.calibration.slope,
-        )  # fmt: skip
+        ).one(0)  # fmt: skip
         truth = leads.truth[lead]
         hits.append(interval.low <= truth[rep] - truth[eligible].mean() <= interval.high)
     return float(np.mean(hits))
