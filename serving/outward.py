@@ -86,6 +86,7 @@ class Outward:
     """A client for one event loop; use it as an asynchronous context manager."""
 
     def __init__(self, *, timeout_s: float) -> None:
+        self.tokens: dict[str, str] = {}  # endpoint -> access token, for as long as this client lives
         self._timeout_s = timeout_s
         self._tls = httpx.create_ssl_context(trust_env=False)
         self._clients: dict[bytes, httpx.AsyncClient] = {}

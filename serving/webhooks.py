@@ -8,7 +8,6 @@ import asyncio
 import logging
 import threading
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -20,35 +19,17 @@ from data.store.endpoints import Endpoint
 from data.store.ledger import Ledger
 from data.store.outbox import DEAD, PENDING, SENT, Message, Settled
 from serving import metrics, secret_sources
-from serving.outward import Answer, Outward, UnreachableError, seconds_of
+from serving.attempts import Attempt
+from serving.outward import Outward, UnreachableError
 from serving.webhook_signing import standard_headers
+from serving.writeback import dynamics, hubspot, odoo, pipedrive, salesforce, zoho
 
 log = logging.getLogger(__name__)
 # Before each attempt, as Standard Webhooks recommends; after the tenth a message is dead, some 75 hours old.
 DELAYS_S = (0, 5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
 JITTER = 0.1
 MOST_AT_ONCE = 16  # messages under one lease
-GONE = 410
-ABOUT_THE_MESSAGE = (400, 409, 413, 422)  # the next one may fare better; after any other refusal it would not
 HELD_S, MOST_HELD_S = 4.0, 240.0  # an endpoint in trouble is left alone, twice as long each time
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """What came of one attempt to tell somebody something."""
-
-    error: str | None = None  # None: it arrived
-    retry_after_s: float = 0.0
-    gone: bool = False  # the endpoint wants nothing any more
-    in_trouble: bool = False  # not this message but the endpoint: the next would fare no better
-
-    @classmethod
-    def of(cls, answer: Answer, at: datetime) -> "Attempt":
-        """An answer's meaning; a redirect is a refusal, for nobody vouches for where it leads."""
-        if answer.ok:
-            return cls()
-        trouble = answer.status not in ABOUT_THE_MESSAGE
-        return cls(f"HTTP {answer.status}", seconds_of(answer.retry_after, at), answer.status == GONE, trouble)
 
 
 Deliver = Callable[[Outward, Endpoint, str, Message, datetime], Awaitable[Attempt]]
@@ -65,7 +46,15 @@ async def post_signed(outward: Outward, endpoint: Endpoint, secret: str, message
     return Attempt.of(answer, at)
 
 
-DELIVERIES: dict[str, Deliver] = {"webhook": post_signed}
+DELIVERIES: dict[str, Deliver] = {
+    "webhook": post_signed,
+    "salesforce": salesforce.deliver,
+    "hubspot": hubspot.deliver,
+    "zoho": zoho.deliver,
+    "pipedrive": pipedrive.deliver,
+    "odoo": odoo.deliver,
+    "dynamics": dynamics.deliver,
+}
 
 
 class Sender:
