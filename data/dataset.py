@@ -13,12 +13,10 @@ from data.errors import InputError
 from data.intake.assembly import Assembled, assemble, exported_at
 from data.intake.files import DESCRIPTION, Chosen, among, in_folder
 from data.intake.frames import frame_source
-from data.intake.lead_table import clean_leads, is_dated
+from data.intake.lead_table import is_dated
 from data.intake.moments import days
 from data.intake.reading import read_source
-from data.intake.renaming import rename
 from data.intake.rep_table import roster_of
-from data.intake.rows import gathered, joined
 from data.intake.saving import keep_rejects, write_dataset
 from data.mapping import described
 from data.names import TABLES
@@ -26,8 +24,8 @@ from data.personal import PERSONAL, is_personal
 from data.roster import Rep
 
 __all__ = [
-    "PERSONAL", "Dataset", "dataset_from_tables", "is_personal", "load_dataset", "load_files", "load_leads",
-    "save_dataset", "set_aside",
+    "PERSONAL", "Dataset", "dataset_from_tables", "is_personal", "load_dataset", "load_files", "save_dataset",
+    "set_aside",
 ]  # fmt: skip
 
 
@@ -114,14 +112,6 @@ def load_files(files: Sequence[Path], description: Description) -> Dataset:
         note = f"{', '.join(chosen.absent)}: not given, so its columns are not there."
         return _with_notes(dataset, (*dataset.notes, note))
     return dataset
-
-
-def load_leads(file: Path, description: Description | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(leads to be matched, refused rows) of a file of leads alone; `created_at` may be missing or empty."""
-    description = (description or Description()).model_copy(update={"order_by": None})
-    rows = gathered([read_source(Path(file), description)])
-    leads = clean_leads(rows, rename(rows, "leads", description), description, dates_needed=False)
-    return leads, joined(rows.refused)
 
 
 def dataset_from_tables(

@@ -1,47 +1,95 @@
-"""`leadmatch match`: a file of leads -> a rep for each, chosen jointly under the reps' capacity."""
+"""`leadmatch match`: a file of leads -> a rep for each, under the reps' capacity.
 
-from dataclasses import dataclass
+A file small enough is matched jointly. A longer one goes through a block at a time, in bounded memory: prices from a
+sample of it, corrected by what each block asks for, and counters that no rep exceeds. Finished blocks are kept, so a
+run that was interrupted goes on where it ended, with the same result.
+"""
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
-from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 
-from data.dataset import load_dataset, load_leads
+from data.dataset import load_dataset
 from data.errors import InputError
-from data.roster import Rep
+from data.intake.lead_blocks import LeadFile
 from data.settings import Settings
 from data.store import policies
 from data.store.ledger import Ledger
-from features.columns import SECONDS_A_DAY
-from features.spells import lead_matrix
+from pipelines import match_block
 from pipelines.champion import champion
+from pipelines.match_block import PRICED_LEADS, Given, Laid, Matching, Standing
+from pipelines.match_parts import Parts
 from pipelines.progress import Step, silent
-from serving.policy.arms import drawn, fraction
-from serving.policy.eligibility import has_room, screen
-from serving.policy.exploration import EARN, smoothed
-from serving.policy.prices import assign_jointly, shadow_prices
-from serving.policy.rulebook import RuleBook, default_rule_book, parse_rule_book
-from serving.reasons import reason_text, unassigned_text
-from serving.scorer import LeadScores, Scorer, grade_of
-from training.conversion import RosterModel
+from serving.block_scores import BlockScorer
+from serving.policy.rulebook import default_rule_book, parse_rule_book
+from serving.scorer import Scorer
 
-REASONS = 3
-SAY_EVERY = 5_000
-NOBODY, FULL = "nobody is eligible", "nobody is free"
+MOST_JOINT = 5_000  # leads that are matched jointly; the programme's time grows faster than they do
+MOST_JOINT_PAIRS = 500_000  # leads x reps
+BLOCK_PAIRS = 4_000_000  # leads x reps in memory at once: 32 MB of probabilities
+MOST_BLOCK, LEAST_BLOCK = 10_000, 500  # leads
+AHEAD = 2  # blocks beyond the workers that are under way
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Leads laid out against a roster, all in the roster's order."""
+class Future(Protocol):
+    """A piece of work that was handed over."""
 
-    leads: pd.DataFrame
-    matrix: np.ndarray  # (n, n_features)
-    probability: np.ndarray  # (n, n_reps)
-    eligible: np.ndarray  # bool (n, n_reps)
-    slots: np.ndarray  # (n_reps,) leads each rep can take; inf: no limit
+    def result(self) -> Any:
+        """What came of it, waiting for it if need be."""
+
+
+class Pool(Protocol):
+    """Who does the work: threads of this machine, or a cluster."""
+
+    workers: int
+
+    def share(self, value: Any) -> Any:
+        """A value that many pieces of work need, as an argument for `submit`."""
+
+    def submit(self, work: Callable[..., Any], *arguments: Any) -> Future:
+        """Hand over a piece of work; arguments that are futures of this pool stand for their results."""
+
+
+class Threads:
+    """Cores of this machine: NumPy and LightGBM let go of Python's lock for most of the work."""
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self._pool = ThreadPoolExecutor(workers)
+
+    def share(self, value: Any) -> Any:
+        """The value itself."""
+        return value
+
+    def submit(self, work: Callable[..., Any], *arguments: Any) -> Future:
+        """Queue the work. What it waits for was queued before it, so the queue never stands still."""
+
+        def run() -> Any:
+            return work(*(one.result() if hasattr(one, "result") else one for one in arguments))
+
+        return self._pool.submit(run)
+
+    def close(self) -> None:
+        """Drop what has not begun."""
+        self._pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def threads(workers: int) -> Iterator[Pool]:
+    """Threads for as long as the block lasts."""
+    pool = Threads(workers)
+    try:
+        yield pool
+    finally:
+        pool.close()
 
 
 def match(
@@ -54,10 +102,12 @@ def match(
     capacity: bool = True,
     explore: bool = False,
     step: Step = silent,
+    workers: AbstractContextManager[Pool] | None = None,
 ) -> dict[str, Any]:
     """Match the leads of a file to the reps of a data set, write one row a lead, and say how it went.
 
-    at : the moment of the decision. Raises InputError for files that cannot be used, or without a champion.
+    at : the moment of the decision; workers : who does the work, two threads if not given. The result is the same
+    whoever does it. Raises InputError for files that cannot be used, or without a champion.
     """
     ledger = Ledger.open(settings.ledger_url)
     try:
@@ -68,174 +118,81 @@ def match(
         ledger.close()
     rules = parse_rule_book(active.text) if active else default_rule_book()
     dataset = load_dataset(data)
-    leads, refused = load_leads(leads_file, dataset.description)
     if not dataset.has_reps:
         raise InputError(f"{data}: has no reps, so there is nobody to match the leads to.")
-    scorer = Scorer(loaded.model, dataset.roster())
-    step(f"scoring {len(leads):,} leads x {len(scorer.reps):,} reps")
-    batch = lay_out(leads, scorer, rules, at=at, capacity=capacity)
-    step("choosing jointly under capacity")
-    chosen, propensity = choose(batch, speaks=loaded.model.speaks, explore=explore)
-    step("writing reasons")
-    rows = describe(batch, scorer, chosen, propensity, at=at, language=rules.language, step=step)
-    write_table(rows, out)
-    return {
-        "out": str(out),
-        "leads": len(leads),
-        "assigned": int(np.sum(chosen >= 0)),
-        "unassigned": int(np.sum(chosen < 0)),
-        "rejected": len(refused),
-        "model_version": loaded.version,
-        "verdict": loaded.model.verdict,
-    }
-
-
-def lay_out(leads: pd.DataFrame, scorer: Scorer, rules: RuleBook, *, at: datetime, capacity: bool) -> Batch:
-    """Every lead's probability and eligibility under every rep, and the reps' free slots."""
-    matrix = lead_matrix(leads, scorer.model.contract)
-    at_days = np.full(len(leads), at.timestamp() / SECONDS_A_DAY)
-    probability = RosterModel(scorer.model, scorer.reps).probability(matrix, at_days)
-    return Batch(
-        leads=leads,
-        matrix=matrix,
-        probability=probability,
-        eligible=eligibility(leads, scorer, probability, rules, at=at),
-        slots=np.array([_slots(rep) if capacity else np.inf for rep in scorer.reps]),
-    )
-
-
-def eligibility(
-    leads: pd.DataFrame, scorer: Scorer, probability: np.ndarray, rules: RuleBook, *, at: datetime
-) -> np.ndarray:
-    """Whether each rep passes the rule book's hard rules for each lead, bool (n_leads, n_reps).
-
-    The hard rules look at a lead's region and, through the time within which it should be contacted, at its
-    grade, so each pair of these is screened once.
-    """
-    hours = rules.eligibility.working_hours
-    any_hour = rules.eligibility.model_copy(update={"working_hours": False})
-    regions = leads["region"].to_numpy(dtype=object) if "region" in leads else np.full(len(leads), None)
-
-    @cache
-    def screened(region: str | None, minutes: int | None) -> np.ndarray:
-        asked = rules.eligibility if minutes is not None else any_hour
-        lead = {"region": region}
-        return screen(lead, scorer.reps, {}, asked, at=at, minutes_for=lambda _: minutes or 1).eligible
-
-    eligible = np.zeros(probability.shape, dtype=bool)
-    for row, region in enumerate(regions):
-        region = region if isinstance(region, str) else None
-        mask = screened(region, None)
-        if hours and mask.any():
-            grade = grade_of(float(probability[row, mask].mean()), scorer.model.grade_cuts)
-            mask = screened(region, rules.contact_within_minutes.minutes(grade))
-        eligible[row] = mask
-    return eligible
-
-
-def _slots(rep: Rep) -> float:
-    """Leads the rep can take now: below the limit on open leads and below the day's."""
-    if not has_room(rep, {}):
-        return 0.0
-    room = np.inf if rep.capacity is None else float(rep.capacity - rep.open_count)
-    return min(room, np.inf if rep.daily_limit is None else float(rep.daily_limit))
-
-
-def choose(batch: Batch, *, speaks: bool, explore: bool) -> tuple[np.ndarray, np.ndarray]:
-    """The rep of each lead (-1: none), and the chance with which that rep was chosen, both (n,).
-
-    Without exploration the joint optimum, whose choices are certain; with it, or where reps cannot be told
-    apart, one lead after another is drawn under the slots' prices.
-    """
-    if speaks and not explore:
-        chosen = assign_jointly(batch.probability, batch.eligible, batch.slots)
-        return chosen, np.where(chosen >= 0, 1.0, np.nan)
-    prices = np.zeros(len(batch.slots))
-    if speaks:
-        prices = shadow_prices(batch.probability, batch.eligible, batch.slots)
-    left = batch.slots.copy()
-    chosen = np.full(len(batch.leads), -1)
-    chance = np.full(len(batch.leads), np.nan)
-    for row, lead_id in enumerate(batch.leads["lead_id"]):
-        available = batch.eligible[row] & (left >= 1)
-        if not available.any():
-            continue
-        if speaks:
-            propensities = smoothed(batch.probability[row], prices, available, EARN)
-        else:
-            propensities = available / available.sum()
-        chosen[row] = drawn(propensities, fraction("match", str(lead_id)))
-        chance[row] = propensities[chosen[row]]
-        left[chosen[row]] -= 1
-    return chosen, chance
-
-
-def describe(
-    batch: Batch,
-    scorer: Scorer,
-    chosen: np.ndarray,
-    propensity: np.ndarray,
-    *,
-    at: datetime,
-    language: Any,
-    step: Step,
-) -> pd.DataFrame:
-    """One row a lead with the columns of `match --out`, in the order of the input."""
-    rows = []
-    at_days = at.timestamp() / SECONDS_A_DAY
-    attributes = batch.leads.to_dict("records")
-    for row, lead in enumerate(attributes):
-        if row and row % SAY_EVERY == 0:
-            step(f"{row:,} of {len(attributes):,} leads explained")
-        eligible, rep = batch.eligible[row], int(chosen[row])
-        if rep < 0:
-            why = unassigned_text(FULL if eligible.any() else NOBODY, language)
-            rows.append({"lead_id": lead["lead_id"], "unassigned_reason": why})
-            continue
-        scores = scorer.score_row(batch.matrix[row : row + 1], at_days, lead=lead)
-        uplift, baseline = scores.uplift(rep, eligible), scores.baseline(eligible)
-        reasons = [c for c in scores.reasons(rep, eligible, k=REASONS) if c.kind != "other"]
-        texts = [reason_text(reason, scorer.reps[rep], language) for reason in reasons]
-        # Where reps cannot be told apart, nobody's chance differs from rotation's.
-        probability = float(scores.probability[rep]) if scorer.model.speaks else baseline
-        rows.append(
-            {
-                "lead_id": lead["lead_id"],
-                "rep_id": scorer.rep_ids[rep],
-                "probability": probability,
-                "baseline_probability": baseline,
-                "uplift": uplift.value,
-                "uplift_low": uplift.low,
-                "uplift_high": uplift.high,
-                "lead_score": scores.lead_score(eligible),
-                "grade": scores.grade(eligible),
-                "arm": "model",
-                "propensity": float(propensity[row]),
-                **_worth(scores, probability),
-                **{f"reason_{place}": text for place, text in enumerate(texts, start=1)},
-            }
-        )
-    told = scorer.model.value_model is not None
-    return pd.DataFrame(rows, columns=COLUMNS + WORTH if told else COLUMNS)
-
-
-def _worth(scores: LeadScores, probability: float) -> dict[str, float]:
-    value = scores.expected_value
-    return {} if value is None else dict(zip(WORTH, (value, probability * value), strict=True))
-
-
-COLUMNS = [
-    "lead_id", "rep_id", "probability", "baseline_probability", "uplift", "uplift_low", "uplift_high", "lead_score",
-    "grade", "arm", "propensity", "reason_1", "reason_2", "reason_3", "unassigned_reason",
-]  # fmt: skip
-WORTH = ["expected_value", "expected_revenue"]  # at the end, where the model can tell what a won lead is worth
-
-
-def write_table(rows: pd.DataFrame, out: Path) -> None:
-    """Write Parquet where the name ends so, else CSV (gzip by its ending)."""
+    reps = dataset.roster()
+    file = leads_file.stat() if leads_file.is_file() else None
+    size = (file.st_size, file.st_mtime_ns) if file else ()
+    job = _digest(loaded.digest, rules, reps, dataset.description, leads_file.resolve(), size, capacity, explore)
     out.parent.mkdir(parents=True, exist_ok=True)
-    rows["lead_score"] = rows["lead_score"].astype("Int64")
-    if out.suffix == ".parquet":
-        rows.to_parquet(out, index=False)
+    parts = Parts(out, job, at)
+    leads = LeadFile(leads_file, dataset.description, parts.folder)
+    matching = Matching(BlockScorer(Scorer(loaded.model, reps)), rules, parts.at, explore)
+    free = np.array([match_block.slots(rep) if capacity else np.inf for rep in reps])
+    with workers or threads(2) as pool:
+        counts = run(matching, leads, free, parts, pool=pool, step=step)
+    step(f"writing {out}")
+    parts.assemble(match_block.schema(matching))
+    return {"out": str(out), **counts, "model_version": loaded.version, "verdict": loaded.model.verdict}
+
+
+def run(
+    matching: Matching, leads: LeadFile, free: np.ndarray, parts: Parts, *, pool: Pool, step: Step
+) -> dict[str, int]:
+    """Work through the blocks that are not finished yet; leads, assigned, unassigned, rejected."""
+    reps = len(free)
+    jointly = leads.rows <= MOST_JOINT and leads.rows * reps <= MOST_JOINT_PAIRS
+    rows = leads.rows if jointly else block_rows(reps)
+    if parts.standing is None:
+        step(f"pricing the slots of {reps:,} reps for {leads.rows:,} leads")
+        every = np.arange(leads.rows)
+        some = every if jointly else np.linspace(0, leads.rows - 1, min(PRICED_LEADS, leads.rows)).astype(int)
+        parts.begin(match_block.opening(matching, match_block.lay_out(matching, leads.sample(some)), free, leads.rows))
     else:
-        rows.to_csv(out, index=False, float_format="%.17g")
+        step(f"going on after {parts.finished:,} finished blocks, decided as of {parts.at:%Y-%m-%d %H:%M} UTC")
+    single = jointly and matching.scorer.scorer.model.speaks and not matching.explore
+    shared: Any = pool.share(matching)
+    standing: Any = parts.standing
+    waiting: deque[tuple[Future, dict[str, int]]] = deque()
+    for number, block in enumerate(leads.blocks(max(rows, 1))):
+        if number < parts.finished:
+            continue
+        laid = pool.submit(match_block.lay_out, shared, block.leads)
+        given = pool.submit(_give, shared, laid, standing, single)
+        standing = pool.submit(_standing_after, given)
+        told = pool.submit(_told, shared, laid, given)
+        waiting.append((told, {"leads": len(block.leads), "rejected": len(block.refused)}))
+        if len(waiting) > pool.workers + AHEAD:
+            _keep(parts, waiting.popleft(), leads.rows, step)
+    while waiting:
+        _keep(parts, waiting.popleft(), leads.rows, step)
+    return {name: parts.counts.get(name, 0) for name in ("leads", "assigned", "unassigned", "rejected")}
+
+
+def block_rows(reps: int) -> int:
+    """Leads of one block."""
+    return int(np.clip(BLOCK_PAIRS // max(reps, 1), LEAST_BLOCK, MOST_BLOCK))
+
+
+def _give(matching: Matching, laid: Laid, standing: Standing, jointly: bool) -> Given:
+    return match_block.give_jointly(laid, standing) if jointly else match_block.give(matching, laid, standing)
+
+
+def _standing_after(given: Given) -> Standing:
+    return given.standing
+
+
+def _told(matching: Matching, laid: Laid, given: Given) -> tuple[pa.Table, Standing]:
+    return match_block.described(matching, laid, given), given.standing
+
+
+def _keep(parts: Parts, block: tuple[Future, dict[str, int]], rows: int, step: Step) -> None:
+    told, counts = block
+    table, standing = told.result()
+    unassigned = table["rep_id"].null_count
+    parts.add(table, standing, {**counts, "assigned": len(table) - unassigned, "unassigned": unassigned})
+    step(f"{parts.counts['leads']:,} of {rows:,} leads matched")
+
+
+def _digest(*parts: Any) -> str:
+    return hashlib.sha256("\n".join(map(repr, parts)).encode("utf-8")).hexdigest()

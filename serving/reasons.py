@@ -8,22 +8,47 @@ from typing import Any, Literal
 from data.roster import Rep
 from features.columns import is_missing, tokens_of
 from serving import phrases
-from training.explain import Contribution
+from training.explain import Contribution, Term
 
 Language = Literal["en", "zh"]
 LONGEST_VALUE = 40  # characters; a longer value is cut, the exact one stands beside the text
 NEW_FOR_DAYS = 180.0
+NAME_HERE, POINTS_HERE = "\ue000", "\ue001"  # private characters: `_readable` lets none into a value
+MOST_WORDINGS = 200_000  # kept for a batch
 TINY = 0.0005  # in probability: a smaller difference would print as 0.0 points
 
 
 def reason_text(contribution: Contribution, rep: Rep, language: Language) -> str:
     """Why this rep: one contribution to the rep's uplift as a sentence with the value seen and its points."""
-    fit = _stated_fit(contribution, rep)
-    if fit:
-        sentence = phrases.FIT[language][fit, contribution.contribution >= 0]
-    else:
-        sentence = phrases.REASON[language][_tone(contribution)]
-    return _fill(sentence, contribution, language, rep=name_of(rep))
+    return _fill(_sentence(contribution, rep, language), contribution, language, rep=name_of(rep))
+
+
+class ReasonTexts:
+    """The same sentences for many leads: each wording is made once, then only name and points are put in."""
+
+    def __init__(self, reps: Sequence[Rep], terms: Sequence[Term], language: Language) -> None:
+        self._reps, self._terms, self._language = reps, terms, language
+        self._names = [name_of(rep) for rep in reps]
+        self._known: dict[tuple[int, Any, bool, int], str] = {}
+
+    def text(self, rep: int, term: int, value: Any, share: float) -> str:
+        """As `reason_text` puts the contribution `share` of one term to the rep's uplift, at the value seen."""
+        # What a rep states of herself changes the wording of a match; elsewhere only her name is put in.
+        own = rep if self._terms[term].kind == "match" else -1
+        key = (term, value, share >= 0, own)
+        pattern = self._known.get(key)
+        if pattern is None:
+            if len(self._known) >= MOST_WORDINGS:
+                self._known.clear()
+            pattern = self._known[key] = self._worded(rep, term, value, share)
+        points = points_text(share, self._language)
+        return pattern.replace(NAME_HERE, self._names[rep]).replace(POINTS_HERE, points)
+
+    def _worded(self, rep: int, term: int, value: Any, share: float) -> str:
+        told = Contribution(self._terms[term].feature, value, share, self._terms[term].kind)
+        sentence = _sentence(told, self._reps[rep], self._language)
+        seen, shown = _seen(told, self._language), _value(told, self._language)
+        return sentence.format(rep=NAME_HERE, seen=seen, value=shown, points=POINTS_HERE)
 
 
 def lead_text(contribution: Contribution, language: Language) -> str:
@@ -110,6 +135,13 @@ def _readable(typed: str) -> str:
     # A control or direction mark would change how the rest of the sentence is shown.
     text = " ".join("".join(c if c.isprintable() else " " for c in typed).split())
     return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 1] + "…"
+
+
+def _sentence(contribution: Contribution, rep: Rep, language: Language) -> str:
+    fit = _stated_fit(contribution, rep)
+    return phrases.FIT[language][fit, contribution.contribution >= 0] if fit else (
+        phrases.REASON[language][_tone(contribution)]
+    )  # fmt: skip
 
 
 def _tone(contribution: Contribution) -> tuple[str, bool]:

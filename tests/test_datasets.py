@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pandas as pd
 import pytest
 
-from data.dataset import PERSONAL, dataset_from_tables, load_dataset, load_leads
+from data.dataset import PERSONAL, dataset_from_tables, load_dataset
 from data.description import Description
 from data.errors import InputError
 from data.intake.assignment_table import COLUMNS
@@ -242,14 +242,6 @@ def test_names_of_other_columns(column):
 
 def test_one_rep_is_enough_to_load(tmp_path):
     assert len(load_dataset(write(tmp_path, deals__csv=FLAT.replace("R-2", "R-1"))).reps) == 1
-
-
-def test_leads_to_be_matched_need_no_date(tmp_path):
-    write(tmp_path, new__csv="lead_id,industry\nL-9,steel\nL-9,steel\nL-8,paper\n")
-    leads, rejects = load_leads(tmp_path / "new.csv")
-    assert leads["lead_id"].tolist() == ["L-9", "L-8"]
-    assert leads["created_at"].isna().all()
-    assert rejects["line"].tolist() == [3]
 
 
 def test_frames_become_a_data_set(folder):

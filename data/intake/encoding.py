@@ -1,6 +1,7 @@
 """The text of a file's bytes: UTF-8, GB18030, or the encoding that was named."""
 
 import codecs
+from typing import BinaryIO
 
 from data.errors import InputError
 
@@ -11,6 +12,7 @@ _SIGNATURES = {
     b"%PDF": "a PDF",
     b"PAR1": "Parquet, called otherwise",
 }
+PIECE = 1 << 20  # bytes read at once
 _COMMON_CHINESE = 0.7  # of the double bytes; Latin-1 letters read as GB18030 come far below
 
 
@@ -37,6 +39,20 @@ def decoded(name: str, data: bytes, encoding: str | None) -> str:
                 "save it as UTF-8 or set encoding: in dataset.yaml (cp1252, for example)."
             ) from None
         return text
+
+
+def is_utf8(file: BinaryIO) -> bool:
+    """Whether a whole stream is UTF-8 without NUL bytes, read a piece at a time."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        for piece in iter(lambda: file.read(PIECE), b""):
+            if b"\x00" in piece:
+                return False
+            decoder.decode(piece)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _as_stated(name: str, data: bytes, encoding: str) -> str:

@@ -17,6 +17,11 @@ def parquet_frame(name: str, data: bytes) -> pd.DataFrame:
         raise InputError(f"{name}: is not readable as Parquet, damaged or cut short; write it again.") from None
     if not table.num_rows:
         raise InputError(f"{name}: no rows; write it again.")
+    return table_frame(name, table)
+
+
+def table_frame(name: str, table: pa.Table) -> pd.DataFrame:
+    """The same for rows that were read already, all of the file's or some."""
     repeated = [column for column in dict.fromkeys(table.column_names) if table.column_names.count(column) > 1]
     if repeated:
         raise InputError(f"{name}: two columns are called {', '.join(repeated)}; rename one.")

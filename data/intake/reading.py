@@ -5,7 +5,7 @@ import gzip
 import io
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,11 +99,7 @@ def _read_parquet(file: Path, data: bytes, description: Description) -> Source:
 
 
 def _read_text(name: str, text: str, description: Description) -> Source:
-    lines = list(io.StringIO(text, newline=""))
-    delimiter = description.delimiter or _sniffed(name, lines)
-    records = _Records(lines, delimiter)
-    header = _header(name, next(records, None), delimiter, lines)
-    records.width = len(header)
+    records, header = opened(name, list(io.StringIO(text, newline="")), description)
     kept, line = [], []
     for at, row in records:
         line.append(at)
@@ -114,6 +110,15 @@ def _read_text(name: str, text: str, description: Description) -> Source:
     cells = zip(*kept, strict=True) if kept else ([] for _ in header)
     table = pd.DataFrame({column: texts(values, missing) for column, values in zip(header, cells, strict=True)})
     return Source(name, table, np.array(line, dtype=np.int64), tuple(records.refused))
+
+
+def opened(name: str, lines: Sequence[str], description: Description) -> tuple["Records", list[str]]:
+    """The records under a CSV text's header, and the header."""
+    delimiter = description.delimiter or _sniffed(name, lines[: 4 * _SNIFFED_ROWS])
+    records = Records(lines, delimiter)
+    header = _header(name, next(records, None), delimiter, lines)
+    records.width = len(header)
+    return records, header
 
 
 def texts(values: Iterable[object], missing: frozenset[str]) -> pd.Series:
@@ -127,14 +132,14 @@ def _one_kind_of_break(value: str) -> str:
     return value.replace("\r\n", "\n").replace("\r", "\n") if "\r" in value else value
 
 
-class _Records(Iterator[tuple[int, list[str]]]):
+class Records(Iterator[tuple[int, list[str]]]):
     """The records of a CSV text with the line each begins on; malformed ones are set aside.
 
     A stray quote swallows the lines after it. When a record of several lines turns out malformed, only
     its first line is set aside and reading goes on with the next.
     """
 
-    def __init__(self, lines: list[str], delimiter: str) -> None:
+    def __init__(self, lines: Sequence[str], delimiter: str) -> None:
         self.lines = lines
         self.next_line = 0
         self.width: int | None = None  # cells a record must have; None: any number
@@ -175,11 +180,11 @@ def _said_of(error: csv.Error) -> str:
     return "malformed quotes: a quoted cell is not closed, or something follows its closing quote"
 
 
-def _sniffed(name: str, lines: list[str]) -> str:
+def _sniffed(name: str, lines: Sequence[str]) -> str:
     """The delimiter under which the first rows agree best with the header, then the one with most columns."""
     best, best_score = "", (0.0, 0)
     for delimiter in _DELIMITERS:
-        records = _Records(lines[: 4 * _SNIFFED_ROWS], delimiter)
+        records = Records(lines, delimiter)
         rows = [row for _, row in zip(range(_SNIFFED_ROWS), (row for _, row in records), strict=False)]
         width = len(rows[0]) if rows else 0
         if width < 2:
@@ -202,7 +207,7 @@ def _sniffed(name: str, lines: list[str]) -> str:
     return best
 
 
-def _header(name: str, first: tuple[int, list[str]] | None, delimiter: str, lines: list[str]) -> list[str]:
+def _header(name: str, first: tuple[int, list[str]] | None, delimiter: str, lines: Sequence[str]) -> list[str]:
     if first is None:
         raise InputError(f"{name}: is empty or its first line is malformed; export it again.")
     header = [one_line(cell) or f"column {i}" for i, cell in enumerate(first[1], start=1)]

@@ -1,0 +1,292 @@
+"""One block of leads on its way through `leadmatch match`: scored, given out under prices and counters, explained.
+
+Scoring and explaining need the block alone, so blocks can be worked on side by side; only giving out goes from one
+block to the next, with the slots that are left and the prices.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from data.roster import Rep
+from features.columns import SECONDS_A_DAY
+from features.spells import lead_matrix
+from serving.block_scores import BlockScorer, BlockScores, Screened
+from serving.policy.arms import drawn, fraction
+from serving.policy.eligibility import has_room, screen
+from serving.policy.exploration import EARN, smoothed
+from serving.policy.prices import SERVED, assign_jointly, shadow_prices
+from serving.policy.rulebook import RuleBook
+from serving.policy.sections import HardRules
+from serving.policy.stream_prices import STEP, moved, serve_in_order, usual_lead
+from serving.reasons import ReasonTexts, unassigned_text
+
+REASONS = 3
+NOBODY, FULL = "nobody is eligible", "nobody is free"
+# Leads that the prices are worked out from at first; the blocks themselves correct them.
+PRICED_LEADS = 1_500
+
+
+@dataclass(frozen=True)
+class Matching:
+    """What holds for all blocks."""
+
+    scorer: BlockScorer
+    rules: RuleBook
+    at: datetime
+    explore: bool
+
+    @property
+    def at_days(self) -> float:
+        """The moment of the decisions, in days since 1970 UTC."""
+        return self.at.timestamp() / SECONDS_A_DAY
+
+
+@dataclass(frozen=True)
+class Laid:
+    """Leads laid out against the roster."""
+
+    leads: pd.DataFrame
+    scores: BlockScores
+    screened: Screened
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What one block leaves to the next; arrays in the roster's order."""
+
+    left: np.ndarray  # (n_reps,) free slots; inf: no limit
+    prices: np.ndarray  # (n_reps,) of each rep's next slot, in probability
+    least: np.ndarray  # (n_reps,) leads that each should still get by the rule book's floor
+    most: np.ndarray  # (n_reps,) and at most by its ceiling
+    unseen: int  # leads still to come
+    step: float  # how far a price moves
+
+
+@dataclass(frozen=True)
+class Given:
+    """Who got the leads of a block."""
+
+    rep: np.ndarray  # int (n,), -1: nobody
+    chance: np.ndarray  # (n,), NaN where nobody
+    standing: Standing
+
+
+def slots(rep: Rep) -> float:
+    """Leads the rep can take now: below the limit on open leads and below the day's."""
+    if not has_room(rep, {}):
+        return 0.0
+    room = np.inf if rep.capacity is None else float(rep.capacity - rep.open_count)
+    return min(room, np.inf if rep.daily_limit is None else float(rep.daily_limit))
+
+
+def lay_out(matching: Matching, leads: pd.DataFrame) -> Laid:
+    """Every lead's probability and eligibility under every rep."""
+    matrix = lead_matrix(leads, matching.scorer.scorer.model.contract)
+    scores = matching.scorer.score(matrix, matching.at_days)
+    return Laid(leads, scores, eligibility(leads, scores.probability, matching))
+
+
+def eligibility(leads: pd.DataFrame, probability: np.ndarray, matching: Matching) -> Screened:
+    """Whether each rep passes the rule book's hard rules for each lead.
+
+    The hard rules look at a few columns and, through the time within which a lead should be contacted, at its
+    grade, so leads alike in these are screened once.
+    """
+    rules, reps = matching.rules, matching.scorer.scorer.reps
+    any_hour = rules.eligibility.model_copy(update={"working_hours": False})
+    classes, kinds = _kinds(leads, rules.eligibility)
+    masks: list[np.ndarray] = []
+    found = np.empty(len(leads), dtype=np.intp)
+
+    def screened(lead: dict[str, Any], minutes: int | None) -> np.ndarray:
+        asked = rules.eligibility if minutes is not None else any_hour
+        return screen(lead, reps, {}, asked, at=matching.at, minutes_for=lambda _: minutes or 1).eligible
+
+    for kind, lead in enumerate(kinds):
+        rows = np.flatnonzero(classes == kind)
+        mask = screened(lead, None)
+        if not rules.eligibility.working_hours or not mask.any():
+            found[rows] = len(masks)
+            masks.append(mask)
+            continue
+        grades = matching.scorer.grade(probability[rows][:, mask].mean(axis=1))
+        for grade in np.unique(grades):
+            found[rows[grades == grade]] = len(masks)
+            masks.append(screened(lead, rules.contact_within_minutes.minutes(str(grade))))
+    return Screened(found, np.array(masks, dtype=bool).reshape(len(masks), len(reps)))
+
+
+def _kinds(leads: pd.DataFrame, rules: HardRules) -> tuple[np.ndarray, list[dict[str, Any]]]:
+    """Which leads are alike to the hard rules, (n,), and one lead of each kind."""
+    asked = ["region", *(name for rule in rules.rules for name in (rule.lead, *rule.when))]
+    there = [column for column in dict.fromkeys(asked) if column in leads]
+    if not there:
+        return np.zeros(len(leads), dtype=np.intp), [{}] if len(leads) else []
+    values = leads[there].astype(object).where(leads[there].notna(), None)
+    codes = values.groupby(there, sort=False, dropna=False).ngroup().to_numpy()
+    _, first = np.unique(codes, return_index=True)
+    return codes, [dict(values.iloc[row]) for row in first]
+
+
+def opening(matching: Matching, sample: Laid, free: np.ndarray, leads: int) -> Standing:
+    """Slots, and the prices that a sample of the leads suggests.
+
+    free : (n_reps,) slots; leads : how many are to come. Floors and ceilings are shares of what rotation would give.
+    """
+    eligible, rules = sample.screened.eligible(), matching.rules.prices
+    served = eligible.sum(axis=1)
+    rotation = (eligible[served > 0] / served[served > 0, None]).sum(axis=0) * leads / max(len(eligible), 1)
+    most, least = free, np.zeros(len(free))
+    if rules.enabled:
+        scale = rules.ceiling
+        most = np.minimum(free, scale * rotation)
+        enough = 0.999 * min(leads, free[rotation > 0].sum())  # with less, some would go without for a share's sake
+        while most.sum() < enough:
+            scale *= 1.1
+            most = np.minimum(free, scale * rotation)
+        least = np.minimum(rules.floor * rotation, most)
+    prices = np.zeros(len(free))
+    step = 0.0
+    if matching.scorer.scorer.model.speaks:
+        share = len(eligible) / max(leads, 1)
+        prices = shadow_prices(sample.scores.probability, eligible, most * share, least * share)
+        step = STEP * usual_lead(np.where(eligible, sample.scores.probability - prices, -np.inf))
+    return Standing(free.copy(), prices, least, most, leads, step)
+
+
+def give_jointly(laid: Laid, standing: Standing) -> Given:
+    """The joint optimum over all leads, whose choices are certain."""
+    rep = assign_jointly(laid.scores.probability, laid.screened.eligible(), standing.left)
+    return Given(rep, np.where(rep >= 0, 1.0, np.nan), _after(standing, rep))
+
+
+def give(matching: Matching, laid: Laid, standing: Standing) -> Given:
+    """The leads of one block in their order, each to whom it suits best at the slots' prices.
+
+    With exploration, or where reps cannot be told apart, one lead after another is drawn.
+    """
+    if matching.explore or not matching.scorer.scorer.model.speaks:
+        return _draw(matching, laid, standing)
+    eligible = laid.screened.eligible()
+    worth = SERVED + laid.scores.probability - standing.prices
+    last = standing.unseen <= len(laid.leads)
+    # Where slots are too few, a price near 1 says which leads are worth one; in the end whoever comes may have it.
+    rep, asked = serve_in_order(worth, eligible if last else eligible & (worth > 0), standing.left)
+    share = len(rep) / max(standing.unseen, 1)
+    most = np.minimum(standing.left, standing.most) * share
+    prices = moved(standing.prices, asked, standing.least * share, most, standing.step)
+    return Given(rep, np.where(rep >= 0, 1.0, np.nan), replace(_after(standing, rep), prices=prices))
+
+
+def _draw(matching: Matching, laid: Laid, standing: Standing) -> Given:
+    left, speaks = standing.left.copy(), matching.scorer.scorer.model.speaks
+    rep = np.full(len(laid.leads), -1)
+    chance = np.full(len(laid.leads), np.nan)
+    for row, lead_id in enumerate(laid.leads["lead_id"]):
+        available = laid.screened.masks[laid.screened.classes[row]] & (left >= 1)
+        if not available.any():
+            continue
+        if speaks:
+            propensities = smoothed(laid.scores.probability[row], standing.prices, available, EARN)
+        else:
+            propensities = available / available.sum()
+        rep[row] = drawn(propensities, fraction("match", str(lead_id)))
+        chance[row] = propensities[rep[row]]
+        left[rep[row]] -= 1
+    return Given(rep, chance, _after(standing, rep))
+
+
+def _after(standing: Standing, rep: np.ndarray) -> Standing:
+    given = np.bincount(rep[rep >= 0], minlength=len(standing.left))
+    return replace(
+        standing,
+        left=standing.left - given,
+        least=np.maximum(standing.least - given, 0.0),
+        most=np.maximum(standing.most - given, 0.0),
+        unseen=standing.unseen - len(rep),
+    )
+
+
+def described(matching: Matching, laid: Laid, given: Given) -> pa.Table:
+    """One row a lead with the columns of `match --out`, in the order of the input."""
+    scorer, rep = matching.scorer.scorer, given.rep
+    figures = matching.scorer.figures(laid.scores, laid.screened, rep, matching.at_days)
+    served = rep >= 0
+    ids = np.array([*scorer.rep_ids, None], dtype=object)
+    baseline = np.where(served, figures.baseline, 0.0)
+    why = {some: unassigned_text(FULL if some else NOBODY, matching.rules.language) for some in (True, False)}
+    somebody = np.asarray(laid.screened.masks.any(axis=1))[laid.screened.classes]
+    columns: dict[str, Any] = {
+        "lead_id": laid.leads["lead_id"].to_numpy(dtype=object),
+        "rep_id": ids[rep],
+        "probability": figures.probability,
+        "baseline_probability": figures.baseline,
+        "uplift": figures.uplift,
+        "uplift_low": figures.low,
+        "uplift_high": figures.high,
+        "lead_score": pa.array(matching.scorer.lead_score(baseline), mask=~served),
+        "grade": pa.array(matching.scorer.grade(baseline), mask=~served),
+        "arm": [("model" if one else None) for one in served],
+        "propensity": given.chance,
+    }
+    columns |= _reasons(matching, laid, rep, figures.shares)
+    columns["unassigned_reason"] = [None if s else why[bool(some)] for s, some in zip(served, somebody, strict=True)]
+    if scorer.model.value_model is not None:
+        value = np.where(served, scorer.model.value_model.expected(laid.scores.leads), np.nan)
+        columns |= {"expected_value": value, "expected_revenue": figures.probability * value}
+    wanted = schema(matching)
+    return pa.table(
+        [columns[f.name] if isinstance(columns[f.name], pa.Array)
+         else pa.array(columns[f.name], type=f.type, from_pandas=True) for f in wanted],
+        schema=wanted,
+    )  # fmt: skip
+
+
+def _reasons(matching: Matching, laid: Laid, rep: np.ndarray, shares: np.ndarray) -> dict[str, list[str | None]]:
+    """The sentences of the largest parts of each lead's uplift: reason_1, reason_2, reason_3."""
+    scorer = matching.scorer.scorer
+    writer = ReasonTexts(scorer.reps, scorer.terms, matching.rules.language)
+    values = [_values_seen(matching, laid, rep, term.kind, term.feature) for term in scorer.terms]
+    order = np.argsort(-np.abs(shares), axis=1, kind="stable")[:, :REASONS]
+    made: dict[str, list[str | None]] = {}
+    rows = np.arange(len(rep))
+    for place in range(REASONS):
+        told: list[str | None] = [None] * len(rep)
+        if place < order.shape[1]:
+            terms = order[:, place]
+            parts = shares[rows, terms]
+            for row in np.flatnonzero((rep >= 0) & (parts != 0)).tolist():
+                term = int(terms[row])
+                told[row] = writer.text(int(rep[row]), term, values[term][row], float(parts[row]))
+        made[f"reason_{place + 1}"] = told
+    return made
+
+
+def _values_seen(matching: Matching, laid: Laid, rep: np.ndarray, kind: str, feature: str) -> list[Any]:
+    """The value behind a term for each lead: the lead's own, or for tenure the chosen rep's days here."""
+    if kind == "tenure":
+        hired = matching.scorer.roster.matches.hired_days[rep]
+        days = np.maximum(np.floor(matching.at_days) - np.floor(hired), 0)
+        return [None if np.isnan(one) else int(one) for one in days]
+    if kind == "overall" or feature not in laid.leads:
+        return [None] * len(rep)
+    column = laid.leads[feature]
+    return column.astype(object).where(column.notna(), None).tolist()
+
+
+def schema(matching: Matching) -> pa.Schema:
+    """The columns of the output; what a won lead is worth at the end, where the model can tell."""
+    text, number = pa.string(), pa.float64()
+    kinds = {
+        "lead_id": text, "rep_id": text, "probability": number, "baseline_probability": number, "uplift": number,
+        "uplift_low": number, "uplift_high": number, "lead_score": pa.int64(), "grade": text, "arm": text,
+        "propensity": number, "reason_1": text, "reason_2": text, "reason_3": text, "unassigned_reason": text,
+    }  # fmt: skip
+    if matching.scorer.scorer.model.value_model is not None:
+        kinds |= {"expected_value": number, "expected_revenue": number}
+    return pa.schema(list(kinds.items()))

@@ -1,0 +1,67 @@
+"""Leads in their order under prices and counters: who takes which slot, and how the prices follow what is asked for."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.policy.exploration import Flags, Floats
+
+# Of the usual lead of the best rep over the next: how far a price moves where twice the slots are asked for. On worlds
+# of 6,000 leads and 60 reps, .3 kept .978 of the joint optimum's gain, 1 kept .964, and prices that stay .929.
+STEP = 0.3
+
+
+def serve_in_order(worth: Floats, eligible: Flags, left: Floats) -> tuple[NDArray[np.int64], Floats]:
+    """Who gets each lead when one after another takes the best that is still free, (n,), and how many asked first.
+
+    The first are indices of reps, -1: nobody; the second, (m,), how many leads had each rep for their best.
+
+    worth : (n, m), what each rep is worth to the lead, the slot's price taken off; eligible : bool (n, m);
+    left : (m,) free slots. All leads ask for their best at once; where too many ask for one rep, the later ones ask
+    again, and an earlier one that comes back takes the place of a later one (Gale & Shapley, 1962): the outcome is
+    that of the queue.
+    """
+    n, m = worth.shape
+    open_ = np.where(eligible & (left >= 1), worth, -np.inf)
+    asked = _best(open_)
+    count = first = np.bincount(asked[asked >= 0], minlength=m)
+    while np.any(count > left):
+        order = np.argsort(asked, kind="stable")
+        among = asked[order]
+        place = np.arange(n) - np.searchsorted(among, np.arange(m))[np.maximum(among, 0)]
+        turned = order[(among >= 0) & (place >= left[np.maximum(among, 0)])]
+        open_[turned, asked[turned]] = -np.inf
+        asked[turned] = _best(open_[turned])
+        count = np.bincount(asked[asked >= 0], minlength=m)
+    return asked, first.astype(float)
+
+
+def _best(worth: Floats) -> NDArray[np.int64]:
+    best = np.argmax(worth, axis=1)
+    best[np.isneginf(worth[np.arange(len(worth)), best])] = -1
+    return best
+
+
+def usual_lead(worth: Floats) -> float:
+    """By how much the best rep leads the next, the median over leads: the scale on which prices matter.
+
+    worth : (n, m), -inf for who is not eligible.
+    """
+    if worth.shape[1] < 2 or not len(worth):
+        return 0.0
+    two = np.partition(worth, worth.shape[1] - 2, axis=1)[:, -2:]
+    known = np.isfinite(two).all(axis=1)
+    return float(np.median(two[known, 1] - two[known, 0])) if known.any() else 0.0
+
+
+def moved(prices: Floats, asked: Floats, least: Floats, most: Floats, step: float) -> Floats:
+    """The prices after leads asked for the reps so often, (m,): dearer above `most`, cheaper where that is not reached.
+
+    asked, least, most : (m,) leads that would go to each rep at these prices, and how many should (inf: no limit).
+    A price falls below 0 only where fewer than `least` ask.
+    """
+    with np.errstate(divide="ignore"):  # no limit: never over it
+        over = np.log((asked + 1) / (most + 1))
+    under = np.log((asked + 1) / (least + 1))
+    falling = np.maximum(prices + step * np.maximum(over, -1.0), 0.0)
+    aided = np.where(under < 0, prices + step * under, np.minimum(prices + step * under, 0.0))
+    return np.where(over > 0, prices + step * over, np.where(prices > 0, falling, aided))
