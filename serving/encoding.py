@@ -1,0 +1,21 @@
+"""Answers as JSON: encoded once, and from then on the same bytes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from serving.api import as_json
+
+# Instants and our own classes go through `as_json`: orjson's own spelling of them is another one than ours.
+_OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
+
+
+def encoded(answer: Mapping[str, Any]) -> bytes:
+    """The answer's bytes: the form in which it is stored and sent, now and at every replay."""
+    return orjson.dumps(answer, default=as_json, option=_OPTIONS)
+
+
+def plain(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer as JSON has it: no instants, no tuples."""
+    return dict(orjson.loads(encoded(answer)))

@@ -1,0 +1,106 @@
+"""The reps of a score, best first, written as JSON at once: a thousand of them are a few columns of numbers."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from data.roster import Rep
+from serving.consider import Considered
+from serving.encoding import encoded
+from serving.policy.exploration import Flags
+from serving.reasons import reason_text
+from training.explain import Contribution
+
+MOST_EXPLAINED = 5  # reps who get reasons unasked
+MOST_NAMED = 50  # and of those whom the request names
+NOT_EXPLAINED, UNKNOWN = b"[]", b"null"
+
+
+def best_first(considered: Considered) -> NDArray[np.intp]:
+    """Candidates by probability; equals by id, so that the same question has the same answer."""
+    rank = id_ranks(considered.in_force.roster.reps)[considered.places]
+    return np.lexsort((rank, -np.nan_to_num(considered.probability)))
+
+
+def listed(
+    considered: Considered, available: Flags, rep_ids: Sequence[str] | None, top_k: int, value: float | None
+) -> orjson.Fragment:
+    """The list `reps` of a score. value : what the lead is worth once it is won; None where that is not known.
+
+    rep_ids : who is shown; None: everybody. Probability, uplift and its ends stand at full precision, so that batch
+    and single agree; the reasons of a rep add up to her uplift.
+    """
+    shown = best_first(considered)
+    if rep_ids is not None:
+        named = frozenset(rep_ids)
+        kept = [place for place in shown if considered.candidates[place].rep_id in named]
+        shown = np.array(kept, dtype=np.intp)
+    many = len(shown)
+    explained = min(many, MOST_EXPLAINED if rep_ids is None else MOST_NAMED)
+    heads = _heads(considered.in_force.roster.reps)
+    places = considered.places[shown].tolist()
+    columns = [
+        [heads[place][free] for place, free in zip(places, available[shown].tolist(), strict=True)],
+        *_numbers(considered, shown, value),
+        _reasons(considered, shown[:explained], top_k) + [NOT_EXPLAINED] * (many - explained),
+    ]
+    names: list[bytes] = [
+        b',"probability":', b',"uplift":{"value":', b',"low":', b',"high":',
+        *([b'},"expected_revenue":', b',"reasons":'] if value is not None else [b'},"reasons":']),
+    ]  # fmt: skip
+    # Name and value in turn, rep after rep; each rep but the last is followed by a comma.
+    width = 2 * len(columns)
+    pieces = [b"},"] * (width * many)
+    for place, column in enumerate(columns):
+        pieces[2 * place :: width] = column
+    for place, name in enumerate(names):
+        pieces[2 * place + 1 :: width] = [name] * many
+    if many:
+        pieces[-1] = b"}"
+    return orjson.Fragment(b"[" + b"".join(pieces) + b"]")
+
+
+def reason(part: Contribution, text: str) -> dict[str, object]:
+    """One contribution as the contract has it."""
+    value = {} if part.feature == "other" else {"value": part.value}
+    return {"feature": part.feature, **value, "contribution": part.contribution, "text": text}
+
+
+def _numbers(considered: Considered, shown: NDArray[np.intp], value: float | None) -> list[list[bytes]]:
+    """Probability, uplift, low and high of each, and the revenue to be expected where it is known, as JSON."""
+    scores = considered.scores
+    if scores is None:
+        return [[UNKNOWN] * len(shown)] * 4
+    told = scores.uplifts(considered.places[shown], considered.screening.eligible)
+    probability = considered.shown[shown]
+    columns = [probability, told.value, told.low, told.high, *([probability * value] if value is not None else [])]
+    return [orjson.dumps(column, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",") for column in columns]
+
+
+def _reasons(considered: Considered, explained: NDArray[np.intp], k: int) -> list[bytes]:
+    scores, language = considered.scores, considered.in_force.rules.language
+    if scores is None or not len(explained):
+        return [NOT_EXPLAINED] * len(explained)
+    found = scores.reasons_of(considered.places[explained], considered.screening.eligible, k)
+    return [
+        orjson.dumps([orjson.Fragment(encoded(reason(part, reason_text(part, rep, language)))) for part in parts])
+        for rep, parts in zip([considered.candidates[place] for place in explained], found, strict=True)
+    ]
+
+
+@lru_cache(maxsize=4)
+def _heads(reps: tuple[Rep, ...]) -> list[tuple[bytes, bytes]]:
+    """How each rep of a roster begins: while she is not available, and while she is."""
+    begun = [orjson.dumps({"rep_id": rep.rep_id, "rep_name": rep.name})[:-1] for rep in reps]
+    return [(each + b',"available":false', each + b',"available":true') for each in begun]
+
+
+@lru_cache(maxsize=4)
+def id_ranks(reps: tuple[Rep, ...]) -> NDArray[np.int64]:
+    """The place of each rep of a roster in the order of the ids."""
+    ranks = np.empty(len(reps), dtype=np.int64)
+    ranks[sorted(range(len(reps)), key=lambda place: reps[place].rep_id)] = np.arange(len(reps))
+    return ranks
