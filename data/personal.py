@@ -1,10 +1,12 @@
 """Personal data: which columns hold them. They are never features, and never stand in a message."""
 
 import re
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from data.names import PERSONAL_COLUMNS, plain
+
+if TYPE_CHECKING:
+    import pandas as pd  # half a second, and the service needs only the names
 
 PERSONAL = frozenset(PERSONAL_COLUMNS)
 
@@ -46,8 +48,10 @@ def is_personal(column: str) -> bool:
     return bool(_PART_THAT_TELLS.search(words)) and not _NOT_AN_ADDRESS.search(words)
 
 
-def looks_personal(values: pd.Series) -> bool:
+def looks_personal(values: "pd.Series") -> bool:
     """Whether most values are e-mail addresses or telephone numbers, whatever the column is called."""
+    import pandas as pd
+
     if not pd.api.types.is_string_dtype(values.dtype):
         return False
     seen = values.dropna().head(_LOOKED_AT)

@@ -10,25 +10,18 @@ import numpy as np
 
 from data.roster import Rep
 from data.store.decisions import Decision
-from serving.api import as_json
 from serving.consider import Chances, Considered
+from serving.encoding import as_json, encoded, plain
 from serving.policy.exploration import Flags
 from serving.reasons import lead_text, over_text, reason_text, unassigned_text
-from training.explain import Contribution
+from serving.score_listing import best_first, listed, reason
 
+__all__ = [
+    "as_json", "assigned", "encoded", "from_row", "kept_or_row", "parts_of_uplift", "plain", "scored", "unassigned",
+    "with_state",
+]  # fmt: skip
 MOST_ALTERNATIVES = 5
-MOST_EXPLAINED = 50  # reps of a score that get reasons; naming a rep in `rep_ids` gets hers in any case
 NO_INTERVAL = {"value": None, "low": None, "high": None}
-
-
-def encoded(answer: Mapping[str, Any]) -> bytes:
-    """The answer's bytes: the form in which it is stored and sent, now and at every replay."""
-    return json.dumps(answer, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=as_json).encode()
-
-
-def plain(answer: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer as JSON has it: no instants, no tuples."""
-    return dict(json.loads(encoded(answer)))
 
 
 def assigned(
@@ -71,19 +64,11 @@ def scored(considered: Considered, available: Flags, rep_ids: Sequence[str] | No
     frame = _frame(considered, available, None, considered.at)
     kept = ("lead_id", "baseline_probability", "lead_score", "grade", "excluded", "degraded", "warnings")
     answer = {name: frame[name] for name in (*kept, "model_version", "policy_version")} | _value(considered)
-    shown = [
-        place
-        for place in _best_first(considered)
-        if rep_ids is None or considered.candidates[place].rep_id in frozenset(rep_ids)
-    ]
-    answer["reps"] = [
-        _scored_rep(considered, place, bool(available[place]), top_k if rank < MOST_EXPLAINED else None)
-        for rank, place in enumerate(shown)
-    ]
+    answer["reps"] = listed(considered, available, rep_ids, top_k, answer.get("expected_value"))
     if considered.scores is not None and len(considered.candidates):
         language = considered.in_force.rules.language
         parts = considered.scores.lead_reasons(considered.screening.eligible, top_k)
-        answer["lead_reasons"] = [_reason(part, lead_text(part, language)) for part in parts]
+        answer["lead_reasons"] = [reason(part, lead_text(part, language)) for part in parts]
     else:
         answer["lead_reasons"] = []
     return answer
@@ -102,7 +87,7 @@ def parts_of_uplift(considered: Considered, candidate: int, k: int | None = 5) -
     return {
         "probability": _shown(considered, candidate),
         "uplift": asdict(interval),
-        "reasons": [_reason(part, reason_text(part, rep, language)) for part in parts],
+        "reasons": [reason(part, reason_text(part, rep, language)) for part in parts],
     }
 
 
@@ -179,12 +164,6 @@ def _empty(decision_id: str | None, lead_id: str, decided_at: datetime) -> dict[
     }  # fmt: skip
 
 
-def _scored_rep(considered: Considered, candidate: int, available: bool, top_k: int | None) -> dict[str, Any]:
-    rep = considered.candidates[candidate]
-    parts = parts_of_uplift(considered, candidate, top_k) | _revenue(considered, candidate)
-    return {"rep_id": rep.rep_id, "rep_name": rep.name, "available": available, **parts}
-
-
 def _value(considered: Considered) -> dict[str, float]:
     """What the lead is worth once it is won, where the model can tell."""
     value = considered.scores.expected_value if considered.scores else None
@@ -198,7 +177,7 @@ def _revenue(considered: Considered, candidate: int) -> dict[str, float]:
 
 
 def _alternatives(considered: Considered, available: Flags, candidate: int) -> list[dict[str, Any]]:
-    others = [place for place in _best_first(considered) if place != candidate][:MOST_ALTERNATIVES]
+    best = [place for place in best_first(considered)[: MOST_ALTERNATIVES + 1].tolist() if place != candidate]
     return [
         {
             "rep_id": considered.candidates[place].rep_id,
@@ -207,7 +186,7 @@ def _alternatives(considered: Considered, available: Flags, candidate: int) -> l
             "uplift": _shown(considered, place) - (considered.baseline or 0.0),
             "available": bool(available[place]),
         }
-        for place in others
+        for place in best[:MOST_ALTERNATIVES]
     ]
 
 
@@ -229,18 +208,6 @@ def _over(considered: Considered, chances: Chances, candidate: int) -> dict[str,
         price_decided=bool(gain < 0 and priced > worth[other]),
     )
     return {"rep_id": reps[other].rep_id, "uplift": _number(gain), "text": text}
-
-
-def _best_first(considered: Considered) -> list[int]:
-    """Candidates by probability; equals by id, so that the same question has the same answer."""
-    probability = np.nan_to_num(considered.probability)
-    ids = [rep.rep_id for rep in considered.candidates]
-    return sorted(range(len(ids)), key=lambda place: (-probability[place], ids[place]))
-
-
-def _reason(part: Contribution, text: str) -> dict[str, Any]:
-    value = {} if part.feature == "other" else {"value": part.value}
-    return {"feature": part.feature, **value, "contribution": _number(part.contribution), "text": text}
 
 
 def _shown(considered: Considered, candidate: int) -> float:

@@ -7,6 +7,8 @@ import orjson
 
 from serving.api import as_json
 
+__all__ = ["as_json", "encoded", "plain"]
+
 # Instants and our own classes go through `as_json`: orjson's own spelling of them is another one than ours.
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 

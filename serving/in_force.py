@@ -3,7 +3,10 @@
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
+
+import orjson
 
 from data.errors import BusyError, InputError
 from data.store import policies, records, roster
@@ -40,6 +43,12 @@ class InForce:
     def distinguishes(self) -> bool:
         """Whether the model may tell one rep from another."""
         return self.loaded is not None and self.loaded.model.speaks
+
+    @cached_property
+    def rep_heads(self) -> list[tuple[bytes, bytes]]:
+        """How each rep of the roster begins in a score, as JSON: while she is not available, and while she is."""
+        begun = [orjson.dumps({"rep_id": rep.rep_id, "rep_name": rep.name})[:-1] for rep in self.roster.reps]
+        return [(each + b',"available":false', each + b',"available":true') for each in begun]
 
     @property
     def mode(self) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from functools import lru_cache
 from numbers import Real
 from typing import Any, Literal
 
@@ -101,6 +102,7 @@ def points_text(probability: float, language: Language, *, signed: bool = True) 
     return phrases.POINTS[language].format(figure if signed else figure.lstrip("+"))
 
 
+@lru_cache(maxsize=2048)
 def feature_text(feature: str, language: Language) -> str:
     """A column's name as people say it: `company_size` -> `company size`, in Chinese where we know the word."""
     column, _, level = feature.partition("=")  # one item of a list: "tags=vip"
@@ -132,6 +134,8 @@ def name_of(rep: Rep) -> str:
 
 
 def _readable(typed: str) -> str:
+    if len(typed) <= LONGEST_VALUE and typed.isprintable() and "  " not in typed and typed == typed.strip():
+        return typed
     # A control or direction mark would change how the rest of the sentence is shown.
     text = " ".join("".join(c if c.isprintable() else " " for c in typed).split())
     return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 1] + "…"

@@ -1,13 +1,11 @@
 """The reps of a score, best first, written as JSON at once: a thousand of them are a few columns of numbers."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from data.roster import Rep
 from serving.consider import Considered
 from serving.encoding import encoded
 from serving.policy.exploration import Flags
@@ -21,7 +19,7 @@ NOT_EXPLAINED, UNKNOWN = b"[]", b"null"
 
 def best_first(considered: Considered) -> NDArray[np.intp]:
     """Candidates by probability; equals by id, so that the same question has the same answer."""
-    rank = id_ranks(considered.in_force.roster.reps)[considered.places]
+    rank = considered.in_force.roster.id_ranks[considered.places]
     return np.lexsort((rank, -np.nan_to_num(considered.probability)))
 
 
@@ -40,7 +38,7 @@ def listed(
         shown = np.array(kept, dtype=np.intp)
     many = len(shown)
     explained = min(many, MOST_EXPLAINED if rep_ids is None else MOST_NAMED)
-    heads = _heads(considered.in_force.roster.reps)
+    heads = considered.in_force.rep_heads
     places = considered.places[shown].tolist()
     columns = [
         [heads[place][free] for place, free in zip(places, available[shown].tolist(), strict=True)],
@@ -75,7 +73,7 @@ def _numbers(considered: Considered, shown: NDArray[np.intp], value: float | Non
     if scores is None:
         return [[UNKNOWN] * len(shown)] * 4
     told = scores.uplifts(considered.places[shown], considered.screening.eligible)
-    probability = considered.shown[shown]
+    probability = considered.probability[shown]
     columns = [probability, told.value, told.low, told.high, *([probability * value] if value is not None else [])]
     return [orjson.dumps(column, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",") for column in columns]
 
@@ -89,18 +87,3 @@ def _reasons(considered: Considered, explained: NDArray[np.intp], k: int) -> lis
         orjson.dumps([orjson.Fragment(encoded(reason(part, reason_text(part, rep, language)))) for part in parts])
         for rep, parts in zip([considered.candidates[place] for place in explained], found, strict=True)
     ]
-
-
-@lru_cache(maxsize=4)
-def _heads(reps: tuple[Rep, ...]) -> list[tuple[bytes, bytes]]:
-    """How each rep of a roster begins: while she is not available, and while she is."""
-    begun = [orjson.dumps({"rep_id": rep.rep_id, "rep_name": rep.name})[:-1] for rep in reps]
-    return [(each + b',"available":false', each + b',"available":true') for each in begun]
-
-
-@lru_cache(maxsize=4)
-def id_ranks(reps: tuple[Rep, ...]) -> NDArray[np.int64]:
-    """The place of each rep of a roster in the order of the ids."""
-    ranks = np.empty(len(reps), dtype=np.int64)
-    ranks[sorted(range(len(reps)), key=lambda place: reps[place].rep_id)] = np.arange(len(reps))
-    return ranks

@@ -4,9 +4,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import func, insert, select, text, true, update
 from sqlalchemy.engine import Connection
 
@@ -33,6 +36,13 @@ class Roster:
 
     version: int
     reps: tuple[Rep, ...]
+
+    @cached_property
+    def id_ranks(self) -> NDArray[np.int64]:
+        """Each rep's place in the order of the ids."""
+        ranks = np.empty(len(self.reps), dtype=np.int64)
+        ranks[sorted(range(len(self.reps)), key=lambda place: self.reps[place].rep_id)] = np.arange(len(self.reps))
+        return ranks
 
 
 @dataclass(frozen=True)
