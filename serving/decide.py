@@ -20,6 +20,7 @@ from data.store import capacity, decisions, roster
 from data.store.capacity import Load
 from data.store.decisions import DecisionRow, Stored
 from data.store.ledger import Connection, Ledger
+from data.store.load_book import LoadBook
 from serving import answers, metrics
 from serving.consider import Chances, Considered, chances, consider
 from serving.in_force import Watch
@@ -116,6 +117,7 @@ class Decider:
         self.watch = watch
         self.prices = prices
         self.clock = clock
+        self.loads = LoadBook()
         self._under_way = _UnderWay()
 
     def assign(self, ask: Ask, *, prepared: Case | None = None) -> Reply:
@@ -131,7 +133,7 @@ class Decider:
                     if found := self._standing(conn, ask):
                         return self._again(ask, found)
                     in_force = self.watch.look(conn)
-                    loads = loads_of(conn, in_force.roster.reps, at)
+                    loads = self.loads.look(conn, in_force.roster.reps, at)
                 if prepared is None:
                     prepared = Case(ask, consider(in_force, ask.lead, loads, at=at), extra_prices)
                 try:

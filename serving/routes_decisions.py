@@ -18,7 +18,7 @@ from serving.asked import caller_of, deadline_of, json_reply, parts_of
 from serving.auth import Caller, Rules, keys_of
 from serving.batch import Refused, assign_batch
 from serving.consider import consider
-from serving.decide import Ask, digest_of, loads_of
+from serving.decide import Ask, digest_of
 from serving.parts import Parts
 from serving.problems import FieldError, Problem, invalid
 from serving.text import clean_id
@@ -47,7 +47,7 @@ def score_of(body: ScoreIn, parts: Parts) -> dict[str, Any]:
     at = parts.clock()
     with parts.ledger.reading() as conn:
         in_force = parts.watch.look(conn)
-        loads = loads_of(conn, in_force.roster.reps, at)
+        loads = parts.decider.loads.look(conn, in_force.roster.reps, at)
     considered = consider(in_force, body.lead.columns(), loads, at=at)
     return answers.scored(considered, considered.available(loads), body.rep_ids, body.top_k)
 
