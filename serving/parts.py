@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from serving.bundle_store import BundleStore
 from serving.decide import Decider, loads_of
 from serving.fetch import Fetch, fetcher, name_champion
 from serving.in_force import Bundles, Watch
+from serving.policy.pace import DAYS, Pace
 from serving.policy.price_book import RECENT, PriceBook, SeenLead, Standing
 from serving.reports.desk import Reports
 from serving.webhooks import Sender
@@ -57,7 +58,9 @@ def put_together(
         with ledger.reading() as conn:
             in_force = watch.look(conn)
             reps = in_force.roster.reps
-            return Standing(recent_leads(conn), reps, loads_of(conn, reps, clock()), in_force.rules.prices)
+            at, rules = clock(), in_force.rules.prices
+            pace = Pace(decisions.by_hour(conn, at - timedelta(days=DAYS)))
+            return Standing(recent_leads(conn), reps, loads_of(conn, reps, at), rules, pace)
 
     prices = PriceBook(standing)
     watch = Watch(bundles, changed=prices.outdate)
@@ -70,7 +73,7 @@ def recent_leads(conn: Connection) -> list[SeenLead]:
     page, _ = decisions.search(conn, limit=RECENT)
     rows = [decision.row for decision in page if decision.row.duplicate_of is None]
     return [
-        SeenLead(row.decided_at, row.candidates, row.probability)
+        SeenLead(row.candidates, row.probability)
         for row in rows
         if row.probability is not None and len(row.candidates) and np.isfinite(row.probability).all()
     ]

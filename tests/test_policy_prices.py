@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -13,6 +14,7 @@ from scipy.optimize import linear_sum_assignment
 
 from data.roster import Rep
 from data.store.capacity import Load
+from serving.policy.pace import Pace
 from serving.policy.price_book import (
     ENOUGH,
     SOLVE_EVERY,
@@ -21,7 +23,6 @@ from serving.policy.price_book import (
     Standing,
     capacity_left,
     enough_for_all,
-    leads_a_day,
     prices_now,
 )
 from serving.policy.prices import SERVED, assign_jointly, shadow_prices
@@ -180,54 +181,73 @@ def test_prices_in_use_keep_most_of_what_the_batch_optimum_would_gain(utilisatio
     assert gain["greedy"] < gain["priced"]
 
 
-def seen_leads(n, *, star=0.3, other=0.2, at=NOON) -> list[SeenLead]:
+# Twenty leads a day for a week, evenly: ten in the twelve hours after noon.
+TWENTY = Pace({int(NOON.timestamp()) // 3_600 - hour: 20 / 24 for hour in range(1, 7 * 24 + 1)})
+
+
+def seen_leads(n, *, star=0.3, other=0.2) -> list[SeenLead]:
     rng = np.random.default_rng(2)
     return [
-        SeenLead(at - timedelta(minutes=n - i), ("star", "other"), np.array([star, other + 0.1 * rng.random()]))
+        SeenLead(("star", "other"), np.array([star, other + 0.1 * rng.random()]))
         for i in range(n)
     ]
 
 
 def test_prices_wait_for_enough_leads():
     reps = [Rep("star", capacity=1), Rep("other")]
-    assert prices_now(seen_leads(ENOUGH - 1), reps, {}, Prices(), at=NOON) == {}
-    assert prices_now(seen_leads(ENOUGH), reps, {}, Prices(), at=NOON)["star"] > 0
-    assert prices_now(seen_leads(ENOUGH), reps, {}, Prices(enabled=False), at=NOON) == {}
+    assert prices_now(seen_leads(ENOUGH - 1), reps, {}, Prices(), TWENTY, at=NOON) == {}
+    assert prices_now(seen_leads(ENOUGH), reps, {}, Prices(), TWENTY, at=NOON)["star"] > 0
+    assert prices_now(seen_leads(ENOUGH), reps, {}, Prices(enabled=False), TWENTY, at=NOON) == {}
 
 
 def test_the_ceiling_prices_a_star_without_any_capacity_limit():
     reps = [Rep("star"), Rep("other")]
-    price = prices_now(seen_leads(200), reps, {}, Prices(floor=0, ceiling=1.3), at=NOON)
+    price = prices_now(seen_leads(200), reps, {}, Prices(floor=0, ceiling=1.3), TWENTY, at=NOON)
     # 65 % of the leads for the star: the price is what the lead at that quantile gains from her
     assert 0 == price["other"] < price["star"] < 0.1
-    free = prices_now(seen_leads(200), reps, {}, Prices(floor=0, ceiling=1000), at=NOON)
+    free = prices_now(seen_leads(200), reps, {}, Prices(floor=0, ceiling=1000), TWENTY, at=NOON)
     assert free == {"star": 0.0, "other": 0.0}
 
 
 def test_a_rep_who_left_the_roster_and_one_who_was_never_asked_have_no_price():
     reps = [Rep("star"), Rep("newcomer")]
-    price = prices_now(seen_leads(200), reps, {}, Prices(), at=NOON)
+    price = prices_now(seen_leads(200), reps, {}, Prices(), TWENTY, at=NOON)
     assert set(price) == {"star"}
 
 
 def test_capacity_left_by_hand():
     rules = Prices(slot_days=10)
     # noon: half a day to go, 20 leads a day, so 10 to come
-    assert capacity_left(Rep("a"), {}, rules, NOON, 20) == np.inf
+    assert capacity_left(Rep("a"), {}, rules, TWENTY, NOON) == np.inf
     # 20 slots, 8 taken; of these 8 * .5 / 10 = .4 come free until midnight
-    assert capacity_left(Rep("a", capacity=20), {"a": Load(8, 1)}, rules, NOON, 20) == pytest.approx(12.4 / 10)
-    assert capacity_left(Rep("a", capacity=20, daily_limit=4), {"a": Load(8, 1)}, rules, NOON, 20) == pytest.approx(0.3)
-    assert capacity_left(Rep("a", capacity=4), {"a": Load(8, 1)}, rules, NOON, 20) == 0
-    assert capacity_left(Rep("a", capacity=3, open_count=1), {}, rules, NOON, 0) == pytest.approx(2.05)
+    assert capacity_left(Rep("a", capacity=20), {"a": Load(8, 1)}, rules, TWENTY, NOON) == pytest.approx(12.4 / 10)
+    both = Rep("a", capacity=20, daily_limit=4)
+    assert capacity_left(both, {"a": Load(8, 1)}, rules, TWENTY, NOON) == pytest.approx(0.3)
+    assert capacity_left(Rep("a", capacity=4), {"a": Load(8, 1)}, rules, TWENTY, NOON) == 0
+    assert capacity_left(Rep("a", capacity=3, open_count=1), {}, rules, Pace({}), NOON) == pytest.approx(2.05)
+
+
+def pace_of(*moments):
+    return Pace(Counter(int(moment.timestamp() // 3_600) for moment in moments))
 
 
 def test_the_pace_by_hand():
-    burst = [NOON - timedelta(seconds=s) for s in range(50)]
-    assert leads_a_day(burst, NOON) == 50
-    four_days = [NOON - timedelta(days=4), *burst]
-    assert leads_a_day(four_days, NOON) == pytest.approx(51 / 4)
-    assert leads_a_day([NOON - timedelta(days=8)], NOON) == 0
-    assert leads_a_day([], NOON) == 0
+    burst = [NOON - timedelta(seconds=second) for second in range(1, 51)]
+    assert pace_of(*burst).expected(NOON, 0.5) == 25  # a first burst counts as what comes in a day
+    assert Pace({}).expected(NOON, 0.5) == 0
+    # Four days ago 6 came in the afternoon, three days ago 2, since then none but this morning's.
+    then = [NOON - timedelta(days=4) + timedelta(hours=hour) for hour in range(6)]
+    later = [NOON - timedelta(days=3) + timedelta(hours=hour) for hour in range(2)]
+    pace = pace_of(*then, *later, *burst)
+    assert pace.expected(NOON, 0.5) == pytest.approx((6 + 2 + 0 + 0) / 4)
+    assert pace.expected(NOON, 1.0) == pytest.approx((6 + 2 + 0 + 50) / 4)
+    assert pace.expected(NOON, 1 / 48) == pytest.approx((0.5 + 0.5) / 4)  # half of an hour with one lead
+
+
+@given(st.lists(st.integers(0, 7 * 24 * 60), max_size=60), st.floats(0, 1))
+def test_the_pace_is_never_negative_and_grows_with_the_stretch(minutes, days):
+    pace = pace_of(*(NOON - timedelta(minutes=minute + 1) for minute in minutes))
+    assert 0 <= pace.expected(NOON, days) <= pace.expected(NOON, 1.0) + 1e-9 <= len(minutes) + 2e-9
 
 
 def test_the_price_book_solves_in_the_background_when_enough_was_decided():
@@ -235,7 +255,7 @@ def test_the_price_book_solves_in_the_background_when_enough_was_decided():
 
     def standing():
         asked.set()
-        return Standing(seen_leads(200), [Rep("star"), Rep("other")], {}, Prices())
+        return Standing(seen_leads(200), [Rep("star"), Rep("other")], {}, Prices(), TWENTY)
 
     book = PriceBook(standing)
     np.testing.assert_array_equal(book.of(["star", "unknown"]), [0, 0])
@@ -256,7 +276,7 @@ def test_a_failing_solution_keeps_the_old_prices():
         if broken.is_set():
             asked.set()
             raise RuntimeError("no roster")
-        return Standing(seen_leads(200), [Rep("star"), Rep("other")], {}, Prices())
+        return Standing(seen_leads(200), [Rep("star"), Rep("other")], {}, Prices(), TWENTY)
 
     book = PriceBook(standing)
     book.solve(at=NOON)
@@ -280,9 +300,9 @@ def test_slots_that_do_not_suffice_count_up_alike_to_the_ceiling():
 
 def test_the_worst_rep_is_not_the_cheapest_way_out_of_a_full_floor():
     # Half of the leads suit the star very well, the other half hardly; the dud is bad for all of them.
-    leads = [SeenLead(NOON, ("star", "dud"), np.array([0.5 if n % 2 else 0.12, 0.1])) for n in range(200)]
+    leads = [SeenLead(("star", "dud"), np.array([0.5 if n % 2 else 0.12, 0.1])) for n in range(200)]
     reps = [Rep("star", capacity=20, daily_limit=20), Rep("dud", capacity=20, daily_limit=20)]
-    prices = prices_now(leads, reps, {}, Prices(), at=NOON)
+    prices = prices_now(leads, reps, {}, Prices(), TWENTY, at=NOON)
     gap = prices["star"] - prices["dud"]
     assert 0.0 <= gap <= 0.4  # never more than what the star adds to the lead that needs her most
     assert 0.5 - prices["star"] > 0.1 - prices["dud"]

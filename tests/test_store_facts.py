@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from data.roster import Rep
-from data.store import capacity, facts, overrides
+from data.store import capacity, decisions, facts, overrides
 from data.store.tables import chance_sums, decision_facts
 
 NINE = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -167,3 +167,12 @@ def test_the_only_team_is_that_of_the_roster_of_then(floor, ledger):
     drawn(floor, "L-2", roster_version=1)
     follow(ledger)
     assert [fact["eligible_team"] for fact in held(ledger)[0]] == ["north", None]
+
+
+def test_decisions_are_counted_by_the_hour(floor, ledger):
+    for number, minutes in enumerate((0, 59, 60, 185)):
+        floor.decide(f"L-{number}", after=minutes)
+    nine = int(NINE.timestamp()) // 3_600
+    with ledger.reading() as conn:
+        assert decisions.by_hour(conn, NINE) == {nine: 2, nine + 1: 1, nine + 3: 1}
+        assert decisions.by_hour(conn, NINE + timedelta(hours=2)) == {nine + 3: 1}

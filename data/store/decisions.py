@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from data.crash_points import crash_at
 from data.errors import ConflictError, InputError
 from data.store import counters, outbox, personal, projection
+from data.store.columns import to_microseconds
 from data.store.decision_row import Decision, DecisionRow, Stored, from_columns, to_columns
 from data.store.fold import Spell, SpellState, fold
 from data.store.tables import answers, capacity_ledger, decision_states, decisions, lead_states
@@ -60,6 +61,9 @@ _ROWS = (
         decision_states,
         decision_states.c.decision_id == func.coalesce(decisions.c.duplicate_of, decisions.c.decision_id),
     )
+)
+_BY_HOUR = text(
+    "SELECT decided_at / :hour AS hour, COUNT(*) AS leads FROM decisions WHERE decided_at >= :since GROUP BY 1"
 )
 _UNIQUE_VIOLATION = "23505"  # PostgreSQL's
 _ANNOUNCED = {  # field of the message -> field of the row
@@ -219,6 +223,12 @@ def spells_after(
         .limit(limit)
     )
     return [(row["seq"], _decision(row)) for row in (each._asdict() for each in conn.execute(page))]
+
+
+def by_hour(conn: Connection, since: datetime) -> dict[int, int]:
+    """Decisions in each hour since a moment; hours are numbered since 1970."""
+    rows = conn.execute(_BY_HOUR, {"since": to_microseconds(since), "hour": 3_600_000_000})
+    return {row.hour: row.leads for row in rows}
 
 
 def spells_of(conn: Connection, leads: Sequence[tuple[str, str]]) -> list[tuple[int, Decision]]:

@@ -12,6 +12,7 @@ from data.roster import Rep
 from data.store.capacity import Load
 from serving.policy.exploration import Floats
 from serving.policy.hours import zone
+from serving.policy.pace import Pace
 from serving.policy.prices import shadow_prices
 from serving.policy.rulebook import Prices
 
@@ -26,15 +27,17 @@ log = logging.getLogger(__name__)
 class SeenLead:
     """What a decided lead tells about the leads to come."""
 
-    at: datetime
     rep_ids: tuple[str, ...]  # who was eligible
     probability: Floats  # under each of them
 
 
 def prices_now(
-    seen: Sequence[SeenLead], reps: Sequence[Rep], loads: Mapping[str, Load], rules: Prices, *, at: datetime
+    seen: Sequence[SeenLead], reps: Sequence[Rep], loads: Mapping[str, Load], rules: Prices, pace: Pace, *, at: datetime
 ) -> dict[str, float]:
-    """Price of every rep's next slot, the cheapest 0: only differences between reps decide anything."""
+    """Price of every rep's next slot, the cheapest 0: only differences between reps decide anything.
+
+    seen : the recent past, whose leads stand for those to come; pace : how many will come.
+    """
     if not rules.enabled or len(seen) < ENOUGH:
         return {}
     place = {rep.rep_id: number for number, rep in enumerate(reps)}
@@ -46,8 +49,7 @@ def prices_now(
                 probability[row, place[rep_id]], eligible[row, place[rep_id]] = p, True
     served = eligible.sum(axis=1)
     rotation = (eligible[served > 0] / served[served > 0, None]).sum(axis=0)  # leads each would get by rotation
-    a_day = leads_a_day([lead.at for lead in seen], at)
-    left = [capacity_left(rep, loads, rules, at, a_day) for rep in reps]
+    left = [capacity_left(rep, loads, rules, pace, at) for rep in reps]
     capacity = enough_for_all(np.array(left) * len(seen), rules.ceiling * rotation, leads=float(rotation.sum()))
     floors = np.minimum(rules.floor * rotation, capacity)
     solved = shadow_prices(probability, eligible, capacity, floors)
@@ -69,23 +71,13 @@ def enough_for_all(slots: Floats, ceiling: Floats, *, leads: float) -> Floats:
     return capacity
 
 
-def capacity_left(
-    rep: Rep, loads: Mapping[str, Load], rules: Prices, at: datetime, leads_a_day: float
-) -> float:
+def capacity_left(rep: Rep, loads: Mapping[str, Load], rules: Prices, pace: Pace, at: datetime) -> float:
     """The rep's slots until her local day ends, per lead expected in that time; inf without any limit."""
     load = loads.get(rep.rep_id, Load(open=rep.open_count, today=0))
     horizon = min(_days_to_midnight(rep, at), rules.slot_days)
     slots = np.inf if rep.capacity is None else rep.capacity - load.open + load.open * horizon / rules.slot_days
     today = np.inf if rep.daily_limit is None else rep.daily_limit - load.today
-    return float(max(min(slots, today), 0.0) / max(leads_a_day * horizon, 1.0))
-
-
-def leads_a_day(moments: Sequence[datetime], at: datetime) -> float:
-    """The pace of the last seven days. A first burst counts as what arrives on one day."""
-    week = [moment for moment in moments if at - moment <= timedelta(days=7)]
-    if not week:
-        return 0.0
-    return len(week) / max((at - min(week)) / timedelta(days=1), 1.0)
+    return float(max(min(slots, today), 0.0) / max(pace.expected(at, horizon), 1.0))
 
 
 def _days_to_midnight(rep: Rep, at: datetime) -> float:
@@ -102,6 +94,7 @@ class Standing:
     reps: Sequence[Rep]
     loads: Mapping[str, Load]
     rules: Prices
+    pace: Pace
 
 
 class PriceBook:
@@ -149,7 +142,7 @@ class PriceBook:
     def solve(self, *, at: datetime) -> None:
         """Work the prices out from how things stand; readers go over to them at once."""
         now = self._standing()
-        self._prices = prices_now(now.seen, now.reps, now.loads, now.rules, at=at)
+        self._prices = prices_now(now.seen, now.reps, now.loads, now.rules, now.pace, at=at)
 
     def _run(self) -> None:
         while True:

@@ -16,7 +16,8 @@ from data.simulator.gain import equal_slots, rotation_value
 from data.store.capacity import Load
 from features.columns import instants
 from features.spells import lead_matrix
-from serving.policy.exploration import EARN, LEARN, Exploration, smoothed
+from serving.policy.exploration import Exploration, smoothed
+from serving.policy.pace import DAYS, Pace
 from serving.policy.price_book import RECENT, SOLVE_EVERY, SeenLead, prices_now
 from serving.policy.prices import assign_jointly
 from serving.policy.rulebook import Prices
@@ -45,8 +46,15 @@ class Day:
         """Names for the columns."""
         return tuple(f"R-{number}" for number in range(self.scores.shape[1]))
 
+    @property
+    def pace(self) -> Pace:
+        """As many leads in each hour of the week before."""
+        first = int(MIDNIGHT.timestamp()) // 3_600
+        hours = range(first - 24 * DAYS, first + 24)
+        return Pace(dict.fromkeys(hours, len(self.scores) / 24))
+
     def at(self, lead: int) -> datetime:
-        """When a lead of today arrives: evenly over the day; a negative one arrived yesterday."""
+        """When a lead arrives: evenly over the day."""
         return MIDNIGHT + timedelta(days=lead / len(self.scores))
 
 
@@ -96,7 +104,7 @@ def online(
     for lead in range(len(day.scores)):
         if rules is not None and lead % every == 0:
             loads = {rep.rep_id: Load(open=0, today=int(n)) for rep, n in zip(reps, used, strict=True)}
-            solved = prices_now(past[-RECENT:], reps, loads, rules, at=day.at(lead))
+            solved = prices_now(past[-RECENT:], reps, loads, rules, day.pace, at=day.at(lead))
             prices = np.array([solved.get(rep.rep_id, 0.0) for rep in reps])
         available = day.eligible[lead] & (used < slots)
         if available.any():
@@ -115,7 +123,7 @@ def _seen(day: Day, leads: Iterable[int]) -> Iterable[SeenLead]:
     for lead in leads:
         scores, eligible = (day.seen, day.seen_eligible) if lead < 0 else (day.scores, day.eligible)
         ids = tuple(name for name, able in zip(day.rep_ids, eligible[lead], strict=True) if able)
-        yield SeenLead(day.at(lead), ids, scores[lead][eligible[lead]])
+        yield SeenLead(ids, scores[lead][eligible[lead]])
 
 
 def value(day: Day, chosen: np.ndarray) -> float:
