@@ -9,7 +9,7 @@ import typer
 from data.errors import InputError, RefusedError
 from data.settings import Settings
 from data.store.keys import ROLES
-from pipelines import telling
+from pipelines import cli_keeping, telling
 from pipelines.cli_webhooks import webhooks
 from pipelines.console import command, say
 from pipelines.opened import ledger
@@ -25,6 +25,7 @@ def attach(app: typer.Typer) -> None:
     app.add_typer(policy, name="policy", help="The rule book: show, check, activate.")
     app.add_typer(roster, name="roster", help="The reps who get leads: put.")
     app.add_typer(webhooks, name="webhooks", help="Who is told of events: add, list, remove, disable, dead, replay.")
+    cli_keeping.attach(app)
     app.command()(doctor)
 
 
@@ -199,12 +200,15 @@ def roster_put(
 
 
 @command
-def doctor(as_json: Json = False) -> None:
+def doctor(
+    audit_head: Annotated[str | None, typer.Option(help="A head of the audit chain that was kept elsewhere.")] = None,
+    as_json: Json = False,
+) -> None:
     """Recompute what the ledger keeps beside its rows, and say what differs. Example: leadmatch doctor."""
     from pipelines.doctor import examine
 
     with ledger() as book:
-        findings = examine(book)
+        findings = examine(book, kept_head=audit_head)
     say({"findings": [telling.plain_finding(one) for one in findings]}, as_json=as_json, lines=telling.findings)
     if findings:
         raise RefusedError(f"{len(findings)} finding(s); see above.")

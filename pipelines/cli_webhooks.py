@@ -50,14 +50,15 @@ def add(
             client_id=client,
             secret_from=secret,
             private_allowed=allow_private,
-            options=_options(option or []),
+            options=options_of(option or []),
             actor=ACTOR,
             at=datetime.now(UTC),
         )
     say(told(made) | {"secret": new_secret}, as_json=as_json, lines=telling_events.endpoint_added)
 
 
-def _options(given: list[str]) -> dict[str, Any]:
+def options_of(given: list[str]) -> dict[str, Any]:
+    """Options given as NAME=VALUE. Raises InputError for anything else."""
     pairs = [one.partition("=") for one in given]
     if wrong := [name for name, equals, _ in pairs if not equals or not name]:
         raise InputError(f"--option: {wrong[0]!r} is not NAME=VALUE.")
@@ -82,7 +83,7 @@ def remove(endpoint_id: str, as_json: Json = False) -> None:
     from serving.endpoint_setup import removed
 
     with ledger() as book, book.writing() as tx:
-        found = removed(tx, Settings().home, endpoint_id)
+        found = removed(tx, Settings().home, endpoint_id, actor=ACTOR, at=datetime.now(UTC))
     _known(endpoint_id, found)
     say({"endpoint_id": endpoint_id, "removed": True}, as_json=as_json, lines=telling_events.done)
 
@@ -102,11 +103,10 @@ def enable(endpoint_id: str, as_json: Json = False) -> None:
 
 
 def _switch(endpoint_id: str, *, active: bool, as_json: bool) -> None:
-    from data.store import endpoints
+    from serving.endpoint_setup import switched
 
     with ledger() as book, book.writing() as tx:
-        why_not = None if active else f"switched off by {ACTOR}"
-        found = endpoints.switch(tx, endpoint_id, active=active, why_not=why_not)
+        found = switched(tx, endpoint_id, active=active, actor=ACTOR, at=datetime.now(UTC))
     _known(endpoint_id, found)
     say({"endpoint_id": endpoint_id, "active": active}, as_json=as_json, lines=telling_events.done)
 
@@ -132,10 +132,10 @@ def replay(
     as_json: Json = False,
 ) -> None:
     """Send again what was given up, under the same ids. Example: leadmatch webhooks replay --endpoint ID."""
-    from data.store import outbox
+    from serving.endpoint_setup import replayed
 
     with ledger() as book, book.writing() as tx:
-        again = outbox.replay(tx, at=datetime.now(UTC), endpoint_id=endpoint, message_id=message)
+        again = replayed(tx, endpoint_id=endpoint, message_id=message, actor=ACTOR, at=datetime.now(UTC))
     say({"replayed": again}, as_json=as_json, lines=telling_events.done)
 
 

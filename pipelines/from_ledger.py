@@ -12,6 +12,7 @@ from data.description import Description
 from data.errors import InputError
 from data.store.history import export_tables
 from data.store.ledger import Ledger
+from data.store.privacy import erased_leads
 
 
 def export(ledger: Ledger, out: Path, *, since: datetime | None = None) -> dict[str, Any]:
@@ -32,15 +33,18 @@ def export(ledger: Ledger, out: Path, *, since: datetime | None = None) -> dict[
 def with_ledger(dataset: Dataset, ledger: Ledger) -> Dataset:
     """The history and, after it, what the ledger has seen; a lead that is in both is taken from the ledger.
 
+    Leads that were erased from the ledger are left out of the history, too.
+
     Raises InputError for a history without dates or without reps: the ledger's decisions have both.
     """
     if not dataset.dated or not dataset.has_reps:
         raise InputError("--ledger: a history without dates, or without reps, cannot be joined with the ledger.")
     with ledger.reading() as conn:
         leads, reps, assignments = export_tables(conn)
-    if assignments.empty:
+        erased = {lead_id for _, lead_id in erased_leads(conn)}
+    if assignments.empty and erased.isdisjoint(dataset.leads["lead_id"]):
         return dataset
-    known = set(leads["lead_id"])
+    known = set(leads["lead_id"]) | erased
     earlier = dataset.leads[~dataset.leads["lead_id"].isin(known)].drop(columns="at_days")
     gone = dataset.reps[~dataset.reps["rep_id"].isin(set(reps["rep_id"]))]
     past = dataset.assignments[~dataset.assignments["lead_id"].isin(known)]

@@ -37,3 +37,23 @@ def dead(found: dict[str, Any]) -> None:
 def done(said: dict[str, Any]) -> None:
     """One line: what was done to what."""
     OUT.print(", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in said.items()))
+
+
+def exported(found: dict[str, Any]) -> None:
+    """What is known of a lead, or where it was written to."""
+    if "out" in found:
+        OUT.print(f"Written to {found['out']}.")
+    else:
+        OUT.print_json(data=found, default=str)
+
+
+def acts(found: dict[str, Any]) -> None:
+    """Who did what."""
+    names = ["at", "actor", "action", "object"]
+    table("Acts", names, [[one[name] for name in names] for one in found["acts"]])
+
+
+def sources(found: dict[str, Any]) -> None:
+    """Whose signed webhooks are believed."""
+    names = ["source_id", "kind", "client_id", "secrets_from"]
+    table("Sources", names, [[one[name] for name in names] for one in found["sources"]])

@@ -13,7 +13,16 @@ from starlette.responses import HTMLResponse, Response
 from data.errors import BusyError, ConflictError, InputError
 from data.settings import Settings
 from data.store.keys import Key
-from serving import metrics, routes_decisions, routes_reports, routes_roster, routes_rules, routes_webhooks
+from serving import (
+    metrics,
+    routes_decisions,
+    routes_hooks,
+    routes_privacy,
+    routes_reports,
+    routes_roster,
+    routes_rules,
+    routes_webhooks,
+)
 from serving.auth import ANYONE, Gate, Rule, Rules, keys_of
 from serving.guard import Bodies, Guard, Limits
 from serving.pages.app import Pages
@@ -35,7 +44,15 @@ FRAMEWORK: Rules = {
     ("GET", "/static_content/{path:path}"): ANYONE,
     ("POST", "/score"): keys_of("crm", "manager", "analyst", "admin"),
 }
-ROUTES = (routes_decisions, routes_roster, routes_rules, routes_webhooks, routes_reports)
+ROUTES = (
+    routes_decisions,
+    routes_roster,
+    routes_rules,
+    routes_reports,
+    routes_webhooks,
+    routes_hooks,
+    routes_privacy,
+)
 RULES: Rules = {**OPEN, **FRAMEWORK, **{call: rule for routes in ROUTES for call, rule in routes.RULES.items()}}
 BATCH_PATHS = frozenset({"/v1/assign/batch", "/v1/outcomes", "/v1/reps"})
 LONG_PATHS = frozenset({"/v1/assign/batch"})  # a thousand leads must not stand between one lead and its answer

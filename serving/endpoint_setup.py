@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import InputError
-from data.store import endpoints, outbox
+from data.store import acts, endpoints, outbox
 from data.store.endpoints import Endpoint
 from data.store.ledger import Connection
 from serving import secret_sources
@@ -64,19 +64,40 @@ def set_up(
         created_at=at,
     )
     endpoints.add(tx, made)
+    acts.note(tx, actor=actor, action="webhook.added", on=endpoint_id, at=at, detail={"kind": kind, "url": url})
     if secret is not None:  # after whatever may be refused: no file without its endpoint
         secret_sources.keep(endpoint_id, secret, home)
     return made, secret
 
 
-def removed(tx: Connection, home: Path, endpoint_id: str) -> bool:
+def removed(tx: Connection, home: Path, endpoint_id: str, *, actor: str, at: datetime) -> bool:
     """Whether there was such an endpoint; its own secret goes with it."""
     found = endpoints.find(tx, endpoint_id)
     if found is None:
         return False
     endpoints.remove(tx, endpoint_id)
+    acts.note(tx, actor=actor, action="webhook.removed", on=endpoint_id, at=at)
     secret_sources.forget(found.secret_from, home)
     return True
+
+
+def switched(tx: Connection, endpoint_id: str, *, active: bool, actor: str, at: datetime) -> bool:
+    """Whether there is such an endpoint; switched off, it is told nothing, and nothing new is kept for it."""
+    why_not = None if active else f"switched off by {actor}"
+    if not endpoints.switch(tx, endpoint_id, active=active, why_not=why_not):
+        return False
+    acts.note(tx, actor=actor, action=f"webhook.{'enabled' if active else 'disabled'}", on=endpoint_id, at=at)
+    return True
+
+
+def replayed(
+    tx: Connection, *, endpoint_id: str | None, message_id: str | None, actor: str, at: datetime
+) -> int:
+    """How many messages that were given up are sent again."""
+    again = outbox.replay(tx, at=at, endpoint_id=endpoint_id, message_id=message_id)
+    on = message_id or endpoint_id or "everything"
+    acts.note(tx, actor=actor, action="webhook.replayed", on=on, at=at, detail={"messages": again})
+    return again
 
 
 def shown(conn: Connection) -> list[dict[str, Any]]:

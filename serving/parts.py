@@ -12,7 +12,7 @@ import numpy as np
 
 from data.errors import BusyError, InputError
 from data.settings import Settings
-from data.store import decisions, keys, promotions
+from data.store import audit, decisions, keys, promotions
 from data.store.keys import Key
 from data.store.ledger import Connection, Ledger
 from data.store.promotions import Promotion
@@ -28,6 +28,8 @@ from serving.webhooks import Sender
 
 log = logging.getLogger(__name__)
 AUTOMATIC = "automatic rollback"  # who made such a promotion
+HEAD_TOLD_EVERY_S = 3_600.0
+MOST_SEALED_AT_ONCE = 20  # batches; what is left over waits for the next round
 REPRICED_EVERY_S = 60.0  # slots come free and days end without a decision that would be counted
 
 
@@ -92,7 +94,7 @@ class Upkeep:
         self._fetch: Fetch = fetcher(settings.home, timeout_s=settings.registry_timeout_seconds)
         self._parts: Parts | None = None
         self._sender: Sender | None = None
-        self._reprice_at = 0.0
+        self._reprice_at = self._tell_head_at = 0.0
         self._said = ""  # of a failure that goes on
         self._stopped = threading.Event()
         self._alias_due: str | None = None  # version to which the registry's alias has yet to move
@@ -149,9 +151,20 @@ class Upkeep:
         with parts.ledger.reading() as conn:
             parts.watch.renew(conn)
         self._move_alias()
+        self._seal(parts)
         if time.monotonic() >= self._reprice_at:
             self._reprice_at = time.monotonic() + REPRICED_EVERY_S
             parts.prices.outdate()
+
+    def _seal(self, parts: Parts) -> None:
+        """Add to the audit chain what has happened since; its head goes to the log, where nobody rewrites it."""
+        for _ in range(MOST_SEALED_AT_ONCE):
+            if not audit.seal(parts.ledger, at=parts.clock()):
+                break
+        if time.monotonic() >= self._tell_head_at:
+            self._tell_head_at = time.monotonic() + HEAD_TOLD_EVERY_S
+            with parts.ledger.reading() as conn:
+                log.info("head of the audit chain: %s", audit.head(conn))
 
     def _rolled_back(self, parts: Parts, promotion: Promotion | None) -> Promotion | None:
         """The promotion of the champion before, made here where the present one fails on the leads that come in.

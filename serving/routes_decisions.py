@@ -1,6 +1,7 @@
 """Routes of the decision: score, assign, look it up, override it."""
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -9,8 +10,9 @@ from pydantic import ValidationError
 from starlette.responses import Response
 
 from data.roster import Rep
-from data.store import decisions, overrides
+from data.store import decisions, overrides, personal
 from data.store.decisions import Decision
+from data.store.leads import LeadKey
 from data.store.ledger import Connection
 from serving import answers
 from serving.api import AssignIn, BatchIn, Lead, OverrideIn, ScoreIn, moment
@@ -20,6 +22,7 @@ from serving.batch import Refused, assign_batch
 from serving.consider import consider
 from serving.decide import Ask, digest_of
 from serving.parts import Parts
+from serving.persons import person, without_names
 from serving.problems import FieldError, Problem, invalid
 from serving.text import clean_id
 
@@ -98,7 +101,8 @@ def search(
         page, following = decisions.search(conn, client_id=caller.sees_only_client, limit=limit, **found)
         names = _names(parts.watch.look(conn).roster.reps)
         kept = decisions.answers_of(conn, [decision.row.decision_id for decision in page])
-    told = [answers.with_state(answers.kept_or_row(kept, decision, names), decision) for decision in page]
+        known = _persons(conn, page)
+    told = [_told(decision, kept, names, known, caller.role) for decision in page]
     return json_reply(answers.encoded({"decisions": told, "next_cursor": following}))
 
 
@@ -111,8 +115,9 @@ def look_up(decision_id: str, request: Request) -> Response:
         changes = overrides.of_decision(conn, decision.row.decision_id)
         kept = decisions.answers_of(conn, [decision.row.decision_id])
         names = _names(parts.watch.look(conn).roster.reps)
-    answer = answers.with_state(answers.kept_or_row(kept, decision, names), decision)
-    told = answer | {"overrides": [asdict(change) for change in changes]}
+        known = _persons(conn, [decision])
+    answer = _told(decision, kept, names, known, caller.role)
+    told = answer | {"overrides": [without_names(asdict(change), caller.role) for change in changes]}
     return json_reply(answers.encoded(told))
 
 
@@ -147,6 +152,29 @@ def visible(conn: Connection, caller: Caller, decision_id: str) -> Decision:
     if found is None or not theirs:
         raise Problem(404, "There is no such decision.")
     return found
+
+
+def _persons(conn: Connection, page: Sequence[Decision]) -> dict[LeadKey, Mapping[str, Any]]:
+    """Personal data of the leads of a page of decisions, where there are any."""
+    found: dict[LeadKey, Mapping[str, Any]] = {}
+    for client_id in {decision.row.client_id for decision in page}:
+        leads = [decision.row.lead_id for decision in page if decision.row.client_id == client_id]
+        found |= {(client_id, lead): data for lead, data in personal.read_many(conn, client_id, leads).items()}
+    return found
+
+
+def _told(
+    decision: Decision,
+    kept: Mapping[str, bytes],
+    names: Mapping[str, str | None],
+    known: Mapping[LeadKey, Mapping[str, Any]],
+    role: str,
+) -> dict[str, Any]:
+    """A decision as this role sees it: as it was answered, what became of it, and the person behind the lead."""
+    answer = answers.with_state(answers.kept_or_row(kept, decision, names), decision)
+    state = answer["state"] and without_names(answer["state"], role)
+    data = known.get((decision.row.client_id, decision.row.lead_id), {})
+    return answer | {"state": state, "person": person(data, role)}
 
 
 def _item(raw: dict[str, Any], client_id: str, above: str, deadline: float) -> Ask | Refused:

@@ -6,7 +6,6 @@ from fastapi import APIRouter, Request
 from pydantic import Field
 from starlette.responses import Response
 
-from data.store import endpoints, outbox
 from serving import answers, endpoint_setup
 from serving.api import Body, Flag, Id
 from serving.asked import caller_of, json_reply, parts_of
@@ -79,8 +78,7 @@ def switch(endpoint_id: str, body: SwitchIn, request: Request) -> Response:
     """Stop telling an endpoint, or go on; meanwhile nothing new is kept for it."""
     parts, actor = parts_of(request), caller_of(request).actor
     with parts.ledger.writing() as tx:
-        why_not = None if body.active else f"switched off by {actor}"
-        if not endpoints.switch(tx, endpoint_id, active=body.active, why_not=why_not):
+        if not endpoint_setup.switched(tx, endpoint_id, active=body.active, actor=actor, at=parts.clock()):
             raise Problem(404, "There is no such webhook.")
     return json_reply(answers.encoded({"endpoint_id": endpoint_id, "active": body.active}))
 
@@ -88,9 +86,9 @@ def switch(endpoint_id: str, body: SwitchIn, request: Request) -> Response:
 @router.delete("/v1/webhooks/{endpoint_id}")
 def remove(endpoint_id: str, request: Request) -> Response:
     """Tell it nothing any more, and drop what it has not been told."""
-    parts = parts_of(request)
+    parts, actor = parts_of(request), caller_of(request).actor
     with parts.ledger.writing() as tx:
-        if not endpoint_setup.removed(tx, parts.home, endpoint_id):
+        if not endpoint_setup.removed(tx, parts.home, endpoint_id, actor=actor, at=parts.clock()):
             raise Problem(404, "There is no such webhook.")
     return json_reply(answers.encoded({"endpoint_id": endpoint_id, "removed": True}))
 
@@ -105,7 +103,9 @@ def dead(request: Request, endpoint_id: str | None = None) -> Response:
 @router.post("/v1/webhooks/replay")
 def replay(body: ReplayIn, request: Request) -> Response:
     """Send again what was given up, under the same ids."""
-    parts = parts_of(request)
+    parts, actor = parts_of(request), caller_of(request).actor
     with parts.ledger.writing() as tx:
-        again = outbox.replay(tx, at=parts.clock(), endpoint_id=body.endpoint_id, message_id=body.message_id)
+        again = endpoint_setup.replayed(
+            tx, endpoint_id=body.endpoint_id, message_id=body.message_id, actor=actor, at=parts.clock()
+        )
     return json_reply(answers.encoded({"replayed": again}))

@@ -3,19 +3,22 @@
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import Column, case, func, literal, select, text, union_all
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DatabaseError
 
+from data.store import audit_check
 from data.store.decision_row import VECTORS, from_columns
 from data.store.engines import allow_long_reads
+from data.store.findings import Finding
 from data.store.fold import SpellState
 from data.store.leads import LeadKey, every_lead
 from data.store.tables import (
     answers,
+    audit,
     capacity_ledger,
     daily_load,
     decision_states,
@@ -44,25 +47,12 @@ _SAID = {  # answer's field -> column
 }
 
 
-@dataclass(frozen=True)
-class Finding:
-    """Something that is not as the rows say. `expected` follows from the rows, `found` lies in the ledger."""
-
-    subject: str  # table and column, or what was checked
-    key: str  # which row
-    expected: Any
-    found: Any
-
-    def __str__(self) -> str:
-        return f"{self.subject} of {self.key}: expected {self.expected!r}, found {self.found!r}"
-
-
 def everything(conn: Connection) -> list[Finding]:
     """Whatever is not as the rows say; empty for a sound ledger."""
     allow_long_reads(conn)
     if damaged := list(integrity(conn)):
         return damaged  # what a damaged file says of its rows is worth nothing
-    checks = (references, capacity, lead_and_decision_states, rows_and_answers, numbered_lists)
+    checks = (references, capacity, lead_and_decision_states, rows_and_answers, numbered_lists, audit_check.chain)
     return [finding for check in checks for finding in check(conn)]
 
 
@@ -217,6 +207,7 @@ _NUMBERED: dict[str, Column[Any]] = {
     "roster": roster_versions.c.version,
     "promotion": promotions.c.number,
     "policy": policy_versions.c.version,
+    "audit": audit.c.number,
 }
 
 

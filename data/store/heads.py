@@ -5,7 +5,7 @@ from sqlalchemy.engine import Connection
 
 _READ = text("SELECT number FROM heads WHERE name = :name")
 _HOLD = text("SELECT number FROM heads WHERE name = :name FOR UPDATE")
-_ADVANCE = text("UPDATE heads SET number = number + 1 WHERE name = :name RETURNING number")
+_ADVANCE = text("UPDATE heads SET number = number + :by WHERE name = :name RETURNING number")
 
 
 def number(conn: Connection, name: str) -> int:
@@ -18,6 +18,6 @@ def hold(tx: Connection, name: str) -> int:
     return tx.execute(_READ if tx.dialect.name == "sqlite" else _HOLD, {"name": name}).scalar_one()
 
 
-def advance(tx: Connection, name: str) -> int:
-    """The next number, taken."""
-    return tx.execute(_ADVANCE, {"name": name}).scalar_one()
+def advance(tx: Connection, name: str, *, by: int = 1) -> int:
+    """The next number, or the last of the next `by`, taken."""
+    return tx.execute(_ADVANCE, {"name": name, "by": by}).scalar_one()

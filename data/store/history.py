@@ -10,7 +10,7 @@ from sqlalchemy import select, tuple_
 from sqlalchemy.engine import Connection
 
 from data.names import ASSIGNMENT_COLUMNS
-from data.store import decisions, roster
+from data.store import decisions, privacy, roster
 from data.store.decision_row import Decision
 from data.store.engines import allow_long_reads
 from data.store.fold import SpellState, fold
@@ -41,15 +41,18 @@ def export_tables(
     One assignment row a spell that somebody had. `assigned_by`: model and explore -> "model", holdout and a drawn
     fallback -> "rotation", rule, sticky and a fallback without choice -> "rule", pool -> "claim"; for whoever works
     the lead after an override, "manual". `propensity` is the logged mixture's, where the rep who works the lead
-    was drawn. A lead that was merged into another goes by the other's id.
+    was drawn. A lead that was merged into another goes by the other's id. Leads that were erased are left out.
     """
     allow_long_reads(conn)
     survivors = _survivors(conn)
     names = _names(conn, survivors)
     leads: dict[str, dict[str, Any]] = {}
     assignments: list[dict[str, Any]] = []
+    erased = privacy.erased_leads(conn)
     for decision in _spells(conn, since):
         own = (decision.row.client_id, decision.row.lead_id)
+        if own in erased:
+            continue
         survivor = survivors.get(own, own)
         state: SpellState | None = decision.state
         if survivor != own:

@@ -10,11 +10,13 @@ from sqlalchemy import bindparam, insert, select, text, update
 from sqlalchemy.engine import Connection, Row
 
 from data.errors import InputError
+from data.store import acts
 from data.store.columns import Instant
 from data.store.tables import api_keys
 
 ROLES = ("crm", "rep", "manager", "analyst", "admin")
 DEFAULT_CLIENT = "default"
+BY_HAND = "command line"  # keys are made and revoked there alone
 
 _PREFIX = "lm"
 _ENSURE_CLIENT = text("""
@@ -90,6 +92,8 @@ def create(
             "expires_at": expires_at,
         },
     )
+    told = {"role": role, "client_id": client, "rep_id": rep_id}
+    acts.note(tx, actor=BY_HAND, action="key.created", on=key_id, at=at, detail=told)
     return NewKey(key_id, key, role)
 
 
@@ -114,7 +118,10 @@ def list_keys(conn: Connection) -> list[Key]:
 def revoke(tx: Connection, key_id: str, *, at: datetime) -> bool:
     """Whether the key was live until now; it opens nothing any more."""
     still = (api_keys.c.key_id == key_id) & api_keys.c.revoked_at.is_(None)
-    return tx.execute(update(api_keys).where(still), {"revoked_at": at}).rowcount == 1
+    revoked = tx.execute(update(api_keys).where(still), {"revoked_at": at}).rowcount == 1
+    if revoked:
+        acts.note(tx, actor=BY_HAND, action="key.revoked", on=key_id, at=at)
+    return revoked
 
 
 def rotate(tx: Connection, key_id: str, *, at: datetime, old_ends_at: datetime) -> NewKey:

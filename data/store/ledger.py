@@ -3,10 +3,10 @@
 import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
-from sqlalchemy import URL, Engine, make_url
+from sqlalchemy import URL, Engine, make_url, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -84,6 +84,29 @@ class Ledger:
         """
         with self._writing(min(self._wait_s, max(until - time.monotonic(), 0.0))) as conn:
             yield conn
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Nobody else writes to SQLite's file meanwhile, not through us. Raises BusyError."""
+        with self._turn.held(self._wait_s) if self._turn else nullcontext():
+            yield
+
+    def leave_no_trace(self, *, wait_s: float = 5.0) -> bool:
+        """Whether old copies of what was erased are gone from the database's files; a long reader may keep them.
+
+        SQLite overwrites what it frees; the write-ahead log still holds it until its pages have moved and it is cut.
+        """
+        if self._turn is None:
+            with self._writer.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+                conn.execute(text("VACUUM"))
+            return True
+        deadline = time.monotonic() + wait_s
+        while True:
+            with self._translating_errors(), closing(self._writer.raw_connection()) as conn:
+                busy = conn.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            if not busy or time.monotonic() >= deadline:
+                return not busy
+            time.sleep(0.05)
 
     @property
     def failed(self) -> bool:

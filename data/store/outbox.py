@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, bindparam, delete, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Select, bindparam, func, or_, select, text, update
 from sqlalchemy.engine import Connection, Row
 from sqlalchemy.sql.dml import ReturningUpdate
 
@@ -26,6 +26,7 @@ TOPICS = (
     "alarm",
 )
 PENDING, SENT, DEAD = "pending", "sent", "dead"
+AT = bindparam("at", type_=Instant)
 
 # One statement whether or not anybody listens; it writes a row for each endpoint that asked for the topic.
 _ANNOUNCE = text("""
@@ -34,11 +35,10 @@ _ANNOUNCE = text("""
     SELECT :message_id, endpoint_id, :topic, :subject, :client_id, :lead_id, :body, :at, 'pending', 0, :at
     FROM endpoints
     WHERE active AND topics LIKE :listed AND (client_id IS NULL OR client_id = :client_id)
-""").bindparams(bindparam("at", type_=Instant))
+""").bindparams(AT)
 
-_AT = bindparam("at", type_=Instant)
-_FREE = or_(rows.c.leased_until.is_(None), rows.c.leased_until <= _AT)
-_DUE = (rows.c.state == PENDING) & (rows.c.next_at <= _AT) & _FREE
+_FREE = or_(rows.c.leased_until.is_(None), rows.c.leased_until <= AT)
+_DUE = (rows.c.state == PENDING) & (rows.c.next_at <= AT) & _FREE
 _ENDPOINTS_WITH_DUE = (
     select(endpoints.c.endpoint_id)
     .where(
@@ -224,9 +224,9 @@ def counts(conn: Connection) -> dict[str, dict[str, int]]:
     return found
 
 
-def forget_sent(tx: Connection, *, before: datetime) -> int:
-    """How many messages that arrived before `before` were forgotten."""
-    return tx.execute(delete(rows).where(rows.c.state == SENT, rows.c.settled_at < before)).rowcount
+def arrived_before(moment: datetime) -> ColumnElement[bool]:
+    """Messages that have arrived, and long ago: nothing asks for them any more."""
+    return (rows.c.state == SENT) & (rows.c.settled_at < moment)
 
 
 def _of(endpoint_id: str) -> ColumnElement[bool]:

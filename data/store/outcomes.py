@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, select, text
 from sqlalchemy.engine import Connection
 
 from data.crash_points import crash_at
-from data.store import counters, projection
+from data.store import counters, echoes, projection
 from data.store.columns import Instant
 from data.store.counters import Move
 from data.store.tables import outcome_events
@@ -53,7 +53,8 @@ def receive(tx: Connection, client_id: str, events: Sequence[OutcomeEvent], *, a
     """What became of each event, in their order; states and capacity follow in the same transaction.
 
     "accepted"; "duplicate" (this event_id came before with this content); "conflict" (it came before with
-    another content: ignored); "unmatched" (kept; applied once the lead is decided).
+    another content: ignored); "unmatched" (kept; applied once the lead is decided); "own_change" (a new owner that
+    a write-back of ours set: not kept, for nobody chose it).
     """
     said = [""] * len(events)
     # Everybody inserts, and then locks leads, in one order: two batches never wait for each other.
@@ -78,6 +79,10 @@ def receive(tx: Connection, client_id: str, events: Sequence[OutcomeEvent], *, a
 
 
 def _insert(tx: Connection, client_id: str, event: OutcomeEvent, at: datetime) -> str:
+    if event.event == "owner_changed" and echoes.is_own_change(
+        tx, client_id, event.lead_id, event.rep_id, occurred_at=event.occurred_at, now=at
+    ):
+        return "own_change"
     content: dict[str, Any] = {**vars(event), "into_lead_id": event.into}
     del content["into"]
     if tx.execute(_INSERT, {**content, "client_id": client_id, "received_at": at}).rowcount == 1:

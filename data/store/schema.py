@@ -7,8 +7,8 @@ from sqlalchemy.engine import Connection
 
 from data.errors import InputError
 
-HEAD = "0004"
-KNOWN = ("0001", "0002", "0003", "0004")
+HEAD = "0005"
+KNOWN = ("0001", "0002", "0003", "0004", "0005")
 _ADVISORY_LOCK = 0x6C656164  # "lead": any number that our starters agree on
 
 

@@ -34,6 +34,9 @@ APPEND_ONLY = (
     "roster_history",
     "promotions",
     "policy_versions",
+    "acts",
+    "erasures",
+    "audit",
 )
 
 # Who asks ---------------------------------------------------------------------------------------------------
@@ -443,4 +446,61 @@ outbox = Table(  # one row a message and endpoint, written in the transaction of
     Index("outbox_due", "state", "endpoint_id", "next_at"),
     Index("outbox_of_a_subject", "endpoint_id", "subject", "state", "seq"),
     Index("outbox_of_a_lead", "client_id", "lead_id"),
+)
+
+sources = Table(  # who may tell us something by a signature instead of a key
+    "sources",
+    metadata,
+    Column("source_id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("client_id", Text, ForeignKey("clients.client_id"), nullable=False),
+    Column("secrets_from", Json, nullable=False),
+    Column("options", Json, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
+# Who did what, and what vouches for it -----------------------------------------------------------------------
+
+acts = Table(  # what is done to keys, endpoints and persons; other changes have lists of their own
+    "acts",
+    metadata,
+    Column("seq", Number, primary_key=True, autoincrement=True),
+    Column("at", Instant, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("object", Text, nullable=False),
+    Column("detail", Json, nullable=False),
+)
+
+erasures = Table(  # of these leads a row may be blanked in what can name a person, and in nothing else
+    "erasures",
+    metadata,
+    Column("seq", Number, primary_key=True, autoincrement=True),
+    Column("client_id", Text, ForeignKey("clients.client_id"), nullable=False),
+    Column("lead_id", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    UniqueConstraint("client_id", "lead_id", name="one_erasure_a_lead"),
+)
+
+audit = Table(  # the chain: each row hashes one row of another table, and the row of the chain before
+    "audit",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", Instant, nullable=False),
+    Column("of_table", Text, nullable=False),
+    Column("of_row", BigInteger, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("erasable", Text),
+    Column("previous", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+    UniqueConstraint("of_table", "of_row", name="sealed_once"),
+)
+
+audit_salts = Table(  # without its salt, the hash of what was erased says nothing
+    "audit_salts",
+    metadata,
+    Column("number", BigInteger, ForeignKey("audit.number"), primary_key=True, autoincrement=False),
+    Column("salt", Text, nullable=False),
 )

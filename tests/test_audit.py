@@ -1,0 +1,213 @@
+"""The chain of hashes finds the first row that was edited, deleted, reordered or slipped in, and never forks."""
+
+import contextlib
+import threading
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+from sqlalchemy import func, select, text
+
+from data.errors import InputError
+from data.roster import Rep
+from data.store import acts, audit, audit_check, checks, keys, overrides, policies, promotions
+from data.store.ledger import Ledger
+from data.store.tables import APPEND_ONLY
+from data.store.tables import audit as links
+
+NINE = datetime(2026, 3, 2, 9, tzinfo=UTC)
+
+
+def seal(ledger, **how):
+    return audit.seal(ledger, at=NINE, **how)
+
+
+def findings(ledger, kept=None):
+    with ledger.reading() as conn:
+        return list(audit_check.chain(conn)) + (list(audit_check.follows(conn, kept)) if kept else [])
+
+
+@contextlib.contextmanager
+def past_the_ledger(ledger):
+    """A connection that no trigger hinders, as the database's owner may have."""
+    if ledger.sqlite_file is None:
+        with psycopg.connect(ledger.url.set(drivername="postgresql").render_as_string(hide_password=False)) as conn:
+            conn.execute("SET session_replication_role = replica")
+            yield conn
+        return
+    with ledger.writing() as tx:
+        triggers = tx.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")).all()
+        tx.execute(text("PRAGMA defer_foreign_keys = ON"))
+        for name, _ in triggers:
+            tx.execute(text(f"DROP TRIGGER {name}"))
+        yield tx.connection.driver_connection
+        for _, sql in triggers:
+            tx.execute(text(sql))
+
+
+@pytest.fixture
+def busy(floor):
+    """A floor on which a little of everything has happened, sealed."""
+    for number in range(1, 6):
+        floor.decide(f"L-{number}", "R-1", after=number)
+    for number in (1, 2):
+        floor.tell(kind="lost", lead=f"L-{number}", after=60 + number, reason=f"no budget {number}")
+    with floor.ledger.writing() as tx:
+        overrides.record(tx, "D-L-4", Rep("R-2"), reason="knows", actor="manager:k", expected_version=1, at=NINE)
+        promotions.promote(tx, version="1", digest="d", expected_previous=None, actor="a:k", grounds={}, at=NINE)
+        policies.activate(tx, "text", actor="manager:k", why="", at=NINE)
+        keys.create(tx, role="crm", label="x", at=NINE, client_id="crm")
+    while seal(floor.ledger):
+        pass
+    return floor
+
+
+def test_every_table_that_never_changes_is_sealed(busy):
+    with busy.ledger.reading() as conn:
+        sealed = set(conn.execute(select(links.c.of_table)).scalars())
+    assert set(audit.SEALED) == set(APPEND_ONLY) - {"audit", "roster_history"}
+    assert sealed == set(audit.SEALED) - {"endings", "erasures"}  # nothing ended, nobody was erased
+    assert findings(busy.ledger) == []
+    with busy.ledger.reading() as conn:
+        assert checks.everything(conn) == []
+    assert seal(busy.ledger) == 0
+
+
+TAMPERED = {
+    "edited": ("UPDATE decisions SET rep_id = 'R-2' WHERE decision_id = 'D-L-2'", "decisions", "edited"),
+    "edited json": ("UPDATE decisions SET candidates = '[\"R-9\"]' WHERE decision_id = 'D-L-2'", "decisions", "edited"),
+    "edited reason": ("UPDATE outcome_events SET reason = 'other' WHERE lead_id = 'L-1'", "outcome_events", "edited"),
+    "blanked without erasure": ("UPDATE outcome_events SET reason = NULL WHERE lead_id = 'L-1'", "outcome_events",
+                                "edited"),
+    "deleted": ("DELETE FROM overrides", "overrides", "deleted"),
+    "roster": ("UPDATE roster_history SET rep_id = 'R-7' WHERE rep_id = 'R-2'", "roster_versions", "edited"),
+    "actor": ("UPDATE promotions SET actor = 'somebody'", "promotions", "edited"),
+    "chain edited": ("UPDATE audit SET content = repeat('0', 64) WHERE number = 3", "number 3", "audit.hash"),
+    "chain deleted": ("DELETE FROM audit WHERE number = 4", "number 4", "deleted"),
+    "chain cut": ("DELETE FROM audit WHERE number = 1", "number 1", "deleted"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", TAMPERED)
+def test_the_first_bad_row_is_named(busy, how):
+    statement, where, what = TAMPERED[how]
+    if busy.ledger.sqlite_file is not None:
+        statement = statement.replace("repeat('0', 64)", "printf('%064d', 0)")
+    with past_the_ledger(busy.ledger) as conn:
+        if statement.startswith("DELETE FROM audit"):
+            conn.execute(statement.replace("audit", "audit_salts"))
+        conn.execute(statement)
+    (finding,) = findings(busy.ledger)
+    assert where in str(finding)
+    assert what in str(finding)
+
+
+def test_two_rows_that_changed_places_are_found(busy):
+    with past_the_ledger(busy.ledger) as conn:
+        for before, after in ((1, -1), (2, 1), (-1, 2)):
+            conn.execute(f"UPDATE capacity_ledger SET seq = {after} WHERE seq = {before}"
+                         if busy.ledger.sqlite_file else
+                         f"UPDATE capacity_ledger SET seq = {after} + (SELECT min(of_row) - 1 FROM audit WHERE of_table"
+                         f" = 'capacity_ledger') WHERE seq = {before} + (SELECT min(of_row) - 1 FROM audit WHERE "
+                         "of_table = 'capacity_ledger')")  # fmt: skip
+    (finding,) = findings(busy.ledger)
+    assert "capacity_ledger" in finding.key
+    assert finding.found == "edited"
+
+
+def test_links_of_the_chain_that_changed_places_are_found(busy):
+    with past_the_ledger(busy.ledger) as conn:
+        for before, after in ((2, -1), (3, 2), (-1, 3)):
+            conn.execute(f"UPDATE audit SET number = {after} WHERE number = {before}")
+    (finding,) = findings(busy.ledger)
+    assert finding.key == "number 2"
+
+
+def test_a_row_that_was_slipped_in_is_found_on_sqlite(tmp_path, store_floor):
+    """PostgreSQL gives out numbers before rows are committed: there, a late row among the newest is an honest one."""
+    floor = store_floor.Floor(Ledger.open(f"sqlite:///{tmp_path}/ledger.db"))
+    floor.reps(Rep("R-1"), Rep("R-2"))
+    for number in range(3):
+        floor.decide(f"L-{number}")
+    with past_the_ledger(floor.ledger) as conn:
+        conn.execute("UPDATE capacity_ledger SET seq = seq + 100 WHERE seq > 1")
+    while seal(floor.ledger):
+        pass
+    with past_the_ledger(floor.ledger) as conn:
+        conn.execute("INSERT INTO capacity_ledger SELECT 50, decision_id, rep_id, 0, 0, NULL, 'x', 0, at "
+                     "FROM capacity_ledger WHERE seq = 1")  # fmt: skip
+    assert seal(floor.ledger) == 0
+    (finding,) = findings(floor.ledger)
+    assert finding.key == "capacity_ledger 50"
+    floor.ledger.close()
+
+
+def test_a_chain_that_was_rewritten_as_a_whole_is_shown_by_a_head_kept_elsewhere(busy):
+    with busy.ledger.reading() as conn:
+        kept = str(audit.head(conn))
+    assert findings(busy.ledger, kept) == []
+    with past_the_ledger(busy.ledger) as conn:
+        conn.execute("DELETE FROM audit_salts")
+        conn.execute("DELETE FROM audit")
+        conn.execute("UPDATE heads SET number = 0 WHERE name = 'audit'")
+        conn.execute("UPDATE decisions SET rep_id = 'R-2' WHERE decision_id = 'D-L-2'")
+    while audit.seal(busy.ledger, at=NINE + timedelta(seconds=1)):
+        pass
+    assert findings(busy.ledger) == []
+    assert findings(busy.ledger, kept)
+    with pytest.raises(InputError, match="NUMBER:HASH"):
+        findings(busy.ledger, "nonsense")
+
+
+def test_writers_and_sealers_at_once_make_one_chain(floor, store_floor):
+    """Four writers and three sealers; everything written is sealed once, and the chain is whole."""
+    url = floor.ledger.url.render_as_string(hide_password=False)
+    done, problems = threading.Event(), []
+
+    def write(name):
+        ledger = Ledger.open(url, lock_timeout_s=30)
+        for number in range(15):
+            mine = store_floor.Floor.__new__(store_floor.Floor)
+            mine.ledger = ledger
+            mine.decide(f"{name}-{number}", "R-1")
+        ledger.close()
+
+    def keep_sealing():
+        ledger = Ledger.open(url, lock_timeout_s=30)
+        while not done.is_set():
+            seal(ledger, limit=7)
+        ledger.close()
+
+    def guarded(job, *given):
+        try:
+            job(*given)
+        except Exception as error:  # a thread's error would be lost
+            problems.append(error)
+
+    writers = [threading.Thread(target=guarded, args=(write, f"W{n}")) for n in range(4)]
+    sealers = [threading.Thread(target=guarded, args=(keep_sealing,)) for _ in range(3)]
+    for thread in (*writers, *sealers):
+        thread.start()
+    for thread in writers:
+        thread.join()
+    done.set()
+    for thread in sealers:
+        thread.join()
+    assert problems == []
+    while seal(floor.ledger):
+        pass
+    assert findings(floor.ledger) == []
+    with floor.ledger.reading() as conn:
+        of_decisions = select(func.count()).select_from(links).where(links.c.of_table == "decisions")
+        assert conn.execute(of_decisions).scalar_one() == 60
+
+
+def test_who_made_and_revoked_a_key_is_written_down(ledger):
+    with ledger.writing() as tx:
+        made = keys.create(tx, role="manager", label="x", at=NINE)
+        keys.revoke(tx, made.id, at=NINE)
+        assert not keys.revoke(tx, made.id, at=NINE)
+    with ledger.reading() as conn:
+        told = [(act.actor, act.action, act.object) for act in acts.newest(conn)]
+    assert told == [("command line", "key.revoked", made.id), ("command line", "key.created", made.id)]
+    assert made.key not in str(told)
