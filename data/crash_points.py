@@ -20,18 +20,24 @@ POINTS = (
     "before_pointer",  # a file's new content is on the disk, under a passing name
 )
 
-_wanted, _, _times = os.environ.get("LEADMATCH_CRASH_AT", "").partition(":")
-_left = int(_times or 1)
+_armed: dict[str, int] = {}  # point -> times until it strikes
+
+
+def arm(wanted: str) -> None:
+    """Have this process end at a point: its name, or name:times; "" for none. Raises ValueError for an unknown one."""
+    point, _, times = wanted.partition(":")
+    if point and point not in POINTS:
+        raise ValueError(f"LEADMATCH_CRASH_AT is one of {', '.join(POINTS)}, not {point!r}.")
+    _armed.clear()
+    _armed.update({point: int(times or 1)} if point else {})
 
 
 def crash_at(point: str) -> None:
     """End the process here, if that was asked for."""
-    if point == _wanted:
-        _count_down()
+    if _armed and point in _armed:
+        _armed[point] -= 1
+        if _armed[point] <= 0:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _count_down() -> None:
-    global _left
-    _left -= 1
-    if _left <= 0:
-        os.kill(os.getpid(), signal.SIGKILL)
+arm(os.environ.get("LEADMATCH_CRASH_AT", ""))

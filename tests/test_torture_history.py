@@ -13,6 +13,7 @@ from serving.decide import Decider, Reply
 from tests.torture import history
 from tests.torture.clients import Plan, final, together
 
+TEN = "2026-03-02T10:00:00Z"  # an hour after the time at the desk
 REPS = {"R-1": 6, "R-2": 8, "R-3": 10, "R-4": 12}
 
 
@@ -29,7 +30,7 @@ def played(desk, clients, requests, seed=1):
     desk.load(None)  # the rule book's fallback decides: what is tested here lies below the model
     desk.roster(*[{"rep_id": rep, "capacity": most} for rep, most in REPS.items()])
     call = caller(desk)
-    noted = together(Plan(call, list(REPS), highest=14, requests=requests), clients, seed)
+    noted = together(Plan(call, list(REPS), highest=14, requests=requests, occurs=lambda: TEN), clients, seed)
     return history.violations(noted, final(call), REPS), examine(desk.ledger), noted
 
 

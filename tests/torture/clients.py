@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from tests.torture.history import Final, Operation
@@ -29,6 +30,7 @@ class Plan:
     requests: int  # of each client
     lowest: int = 1
     clock: Callable[[], float] = time.monotonic
+    occurs: Callable[[], str] = lambda: datetime.now(UTC).isoformat()  # what an event says of its time
     stop: threading.Event = field(default_factory=threading.Event)
 
 
@@ -95,8 +97,8 @@ class Client:
             return self._assign()
         mine = self._dice.choice(self._decided[-REMEMBERED:])
         event = self._dice.choice(["won", "lost"])
-        event_id = f"{event}-{mine['lead']}"
-        body = {"event_id": event_id, "lead_id": mine["lead"], "event": event, "occurred_at": "2026-03-02T10:00:00Z"}
+        event_id, now = f"{event}-{mine['lead']}", self._plan.occurs()
+        body = {"event_id": event_id, "lead_id": mine["lead"], "event": event, "occurred_at": now}
         asked = {"lead": mine["lead"], "event": event}
         for _ in range(self._dice.choice([1, 1, 2])):
             self._note("outcome", asked, "POST", "/v1/outcomes", "crm", body, {})

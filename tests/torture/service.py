@@ -1,0 +1,178 @@
+"""Services to torture: the real one under BentoML, or its application in bare forked workers, which start at once."""
+
+import contextlib
+import http.client
+import json
+import multiprocessing
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from data.store import keys, roster
+from data.store.ledger import Ledger
+
+MODULES = ["uvicorn", "serving.app", "serving.parts", "serving.connections", "sqlalchemy.dialects.postgresql.psycopg"]
+ROLES = ("crm", "manager", "admin")
+
+
+def free_port() -> int:
+    """A loopback port that nobody uses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def furnished(url: str, capacities: Mapping[str, int]) -> dict[str, str]:
+    """A key of each role, in a ledger that now has these reps."""
+    from data.roster import Rep
+
+    now = datetime.now(UTC)
+    ledger = Ledger.open(url)
+    with ledger.writing() as tx:
+        made = {role: keys.create(tx, role=role, label=role, at=now).key for role in ROLES}
+        roster.put_reps(tx, [Rep(rep, capacity=most) for rep, most in capacities.items()], actor="torture", at=now)
+    ledger.close()
+    return made
+
+
+class Http:
+    """Calls to 127.0.0.1:port, on a connection a thread; an answer that does not come is status None."""
+
+    def __init__(self, port: int, keys: Mapping[str, str], timeout_s: float = 20.0) -> None:
+        self.port = port
+        self._keys = keys
+        self._timeout_s = timeout_s
+        self._own = threading.local()
+        self._opened: list[http.client.HTTPConnection] = []
+
+    def __call__(
+        self, method: str, path: str, role: str, body: Any = None, headers: Mapping[str, str] | None = None
+    ) -> tuple[int | None, bytes]:
+        """(status, the answer's bytes)."""
+        connection = getattr(self._own, "connection", None)
+        if connection is None:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=self._timeout_s)
+            self._own.connection = connection
+            self._opened.append(connection)
+        given = {"Authorization": f"Bearer {self._keys[role]}", **(headers or {})}
+        content = None
+        if body is not None:
+            content, given["Content-Type"] = json.dumps(body).encode(), "application/json"
+        try:
+            connection.request(method, path, content, given)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        except (OSError, http.client.HTTPException):
+            connection.close()  # it opens anew with the next request
+            return None, b""
+
+    def close(self) -> None:
+        """Close every thread's connection."""
+        for connection in self._opened:
+            connection.close()
+
+
+def answered(call: Http, within_s: float = 60.0) -> float:
+    """Seconds until the service answers a request that needs its ledger."""
+    begun = time.monotonic()
+    while call("GET", "/v1/reps", "admin")[0] != 200:
+        if time.monotonic() > begun + within_s:
+            raise AssertionError(f"no answer within {within_s:g} s")
+        time.sleep(0.02)
+    return time.monotonic() - begun
+
+
+class Forked:
+    """Workers of the application on one port, forked from a process that has imported everything."""
+
+    def __init__(self, url: str, home: Path, port: int, workers: int = 2, crash_at: str = "") -> None:
+        self._url, self._home, self._port, self._count, self._crash_at = url, home, port, workers, crash_at
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(MODULES)
+        self.processes: list[Any] = []
+
+    def start(self) -> None:
+        """Begin to listen, and fork."""
+        with socket.create_server(("127.0.0.1", self._port), backlog=512) as listening:
+            given = (self._url, self._home, listening, self._crash_at)
+            self.processes = [
+                self._context.Process(target=_work, args=given, daemon=True) for _ in range(self._count)
+            ]
+            for process in self.processes:
+                process.start()
+
+    def kill(self) -> None:
+        """Kill -9 to all of them."""
+        for process in self.processes:
+            process.kill()
+        for process in self.processes:
+            process.join()
+
+
+def _work(url: str, home: Path, listening: socket.socket, crash_at: str) -> None:
+    """A worker: the application with its layers, without a model."""
+    import uvicorn
+
+    from data.crash_points import arm
+    from data.settings import Settings
+    from serving import connections
+    from serving.app import build_app, layers
+    from serving.parts import put_together
+
+    app = build_app()
+    app.state.parts = put_together(Ledger.open(url), NoBundles(), home=home)
+    whole: Any = app
+    for layer, arguments in reversed(layers(app, Settings())):
+        whole = layer(whole, **arguments)
+    connections.use()
+    arm(crash_at)
+    uvicorn.Server(uvicorn.Config(whole, log_config=None, lifespan="off")).run(sockets=[listening])
+
+
+class NoBundles:
+    """No model: the rule book's fallback decides."""
+
+    problem = "no model has been promoted yet"
+
+    def current(self) -> None:
+        """None."""
+        return
+
+
+class Whole:
+    """`leadmatch serve` as users run it: BentoML's master and its workers."""
+
+    def __init__(self, home: Path, port: int, workers: int = 1, **environment: str) -> None:
+        self.home, self._port, self._workers = home, port, workers
+        self._environment = environment
+        self.log = home / "service.log"
+        self.running: Any = None
+
+    def start(self) -> None:
+        """Start it, and wait until it is ready."""
+        from pipelines.serve import start
+
+        before = {name: os.environ.get(name) for name in self._environment}
+        os.environ.update(self._environment)
+        try:
+            self.running = start(port=self._port, workers=self._workers, home=self.home, log=self.log)
+        finally:
+            for name, value in before.items():
+                os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+    def kill(self) -> None:
+        """Kill -9 to the whole process group."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.running.process.pid, signal.SIGKILL)
+        self.running.process.wait()
+
+    def workers(self) -> list[int]:
+        """The workers' process ids."""
+        master = self.running.process.pid
+        return [int(pid) for pid in Path(f"/proc/{master}/task/{master}/children").read_text().split()]
