@@ -124,10 +124,11 @@ def _read(path: Path, limit: int) -> bytes:
         number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
         raise BundleRefusedError(f"{path.name} cannot be opened as a plain file ({error.strerror})") from None
+    about = os.fstat(number)
+    if not stat.S_ISREG(about.st_mode) or about.st_size > limit:
+        os.close(number)  # a folder cannot even be opened as a file
+        raise BundleRefusedError(f"{path.name} is not a plain file of at most {limit} bytes")
     with os.fdopen(number, "rb") as file:
-        about = os.fstat(number)
-        if not stat.S_ISREG(about.st_mode) or about.st_size > limit:
-            raise BundleRefusedError(f"{path.name} is not a plain file of at most {limit} bytes")
         return file.read(limit)
 
 
