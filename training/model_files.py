@@ -135,6 +135,8 @@ def check_canaries(model: ConversionModel, folder: Path, *, tolerance: float = 1
     """Raise ValueError where the loaded model does not give its canary rows what it gave them when it was saved."""
     canary = json.loads((folder / "canary.json").read_text(encoding="utf-8"))
     leads = np.array([[np.nan if v is None else v for v in row] for row in canary["leads"]], dtype=float)
+    if leads.shape[1:] != (len(model.contract.features),):
+        raise ValueError(f"The contract has {len(model.contract.features)} columns, the canary rows have others.")
     seen = canary_answers(model, leads, np.full(len(leads), float(canary["at_days"])))
     expected = np.array(canary["expected"], dtype=float)
     if seen.shape != expected.shape or not np.isfinite(seen).all() or np.abs(seen - expected).max() > tolerance:
