@@ -10,61 +10,61 @@ import numpy as np
 
 from data.roster import Rep
 from data.store.decisions import Decision
-from serving.consider import Chances, Considered
+from serving.consider import Chances, Considered, Room
 from serving.encoding import as_json, encoded, plain
 from serving.policy.exploration import Flags
 from serving.reasons import lead_text, over_text, reason_text, unassigned_text
 from serving.score_listing import best_first, listed, reason
 
 __all__ = [
-    "as_json", "assigned", "encoded", "from_row", "kept_or_row", "parts_of_uplift", "plain", "scored", "unassigned",
-    "with_state",
+    "as_json", "assigned", "encoded", "from_row", "given", "kept_or_row", "parts_of_uplift", "plain", "scored",
+    "unassigned", "with_state",
 ]  # fmt: skip
 MOST_ALTERNATIVES = 5
 NO_INTERVAL = {"value": None, "low": None, "high": None}
 
 
-def assigned(
-    considered: Considered, chances: Chances, candidate: int, decision_id: str | None, decided_at: datetime
-) -> dict[str, Any]:
-    """The answer that gives the lead to a candidate."""
-    rep = considered.candidates[candidate]
-    answer = _frame(considered, chances.available, decision_id, decided_at) | {
+def assigned(considered: Considered, chances: Chances, candidate: int, decision_id: str | None) -> dict[str, Any]:
+    """The answer that gives the lead to a candidate whom chance drew."""
+    answer = given(considered, chances.room, candidate, chances.arm(candidate), decision_id)
+    answer["propensity"] = _number(chances.mixture[candidate])
+    if considered.scores is None:
+        return answer
+    return answer | {"over": _over(considered, chances, candidate)}
+
+
+def given(considered: Considered, room: Room, candidate: int, arm: str, decision_id: str | None) -> dict[str, Any]:
+    """The answer that gives the lead to a candidate, be it without any draw."""
+    rep, at = considered.candidates[candidate], considered.at
+    answer = _frame(considered, room, decision_id) | {
         "rep_id": rep.rep_id,
         "rep_name": rep.name,
-        "arm": chances.arm(candidate),
-        "propensity": _number(chances.mixture[candidate]),
-        "contact_by": decided_at + timedelta(minutes=considered.contact_minutes),
+        "arm": arm,
+        "contact_by": at + timedelta(minutes=considered.contact_minutes),
     }
     if considered.scores is None:
         return answer
     return (
         answer
         | parts_of_uplift(considered, candidate)
-        | {
-            "over": _over(considered, chances, candidate),
-            "alternatives": _alternatives(considered, chances.available, candidate),
-        }
+        | {"alternatives": _alternatives(considered, room.available, candidate)}
         | _value(considered)
         | _revenue(considered, candidate)
     )
 
 
-def unassigned(
-    considered: Considered, why: str, arm: str, decision_id: str | None, decided_at: datetime
-) -> dict[str, Any]:
-    """The answer where nobody is eligible or free."""
-    nobody = np.zeros(len(considered.candidates), dtype=bool)
-    answer = _frame(considered, nobody, decision_id, decided_at)
-    return answer | {"arm": arm, "unassigned_reason": unassigned_text(why, considered.in_force.rules.language)}
+def unassigned(considered: Considered, room: Room, why: str, arm: str, decision_id: str | None) -> dict[str, Any]:
+    """The answer where nobody is eligible or free, or the lead waits for a person."""
+    told = unassigned_text(why, considered.in_force.rules.language)
+    return _frame(considered, room, decision_id) | {"arm": arm, "unassigned_reason": told}
 
 
-def scored(considered: Considered, available: Flags, rep_ids: Sequence[str] | None, top_k: int) -> dict[str, Any]:
+def scored(considered: Considered, room: Room, rep_ids: Sequence[str] | None, top_k: int) -> dict[str, Any]:
     """The answer of a score: every eligible rep, best first, of whom `rep_ids` filters what is shown."""
-    frame = _frame(considered, available, None, considered.at)
+    frame = _frame(considered, room, None)
     kept = ("lead_id", "baseline_probability", "lead_score", "grade", "excluded", "degraded", "warnings")
     answer = {name: frame[name] for name in (*kept, "model_version", "policy_version")} | _value(considered)
-    answer["reps"] = listed(considered, available, rep_ids, top_k, answer.get("expected_value"))
+    answer["reps"] = listed(considered, room.available, rep_ids, top_k, answer.get("expected_value"))
     if considered.scores is not None and len(considered.candidates):
         language = considered.in_force.rules.language
         parts = considered.scores.lead_reasons(considered.screening.eligible, top_k)
@@ -134,17 +134,14 @@ def from_row(decision: Decision, names: Mapping[str, str | None]) -> dict[str, A
     }
 
 
-def _frame(
-    considered: Considered, available: Flags, decision_id: str | None, decided_at: datetime
-) -> dict[str, Any]:
+def _frame(considered: Considered, room: Room, decision_id: str | None) -> dict[str, Any]:
     """What every answer says whoever gets the lead."""
     in_force = considered.in_force
-    excluded = considered.excluded(available)
-    return _empty(decision_id, str(considered.lead["lead_id"]), decided_at) | {
+    return _empty(decision_id, str(considered.lead["lead_id"]), considered.at) | {
         "baseline_probability": _number(considered.baseline),
         "lead_score": considered.lead_score,
         "grade": considered.grade,
-        "excluded": {why: len(ids) for why, ids in sorted(excluded.items(), key=lambda item: -len(item[1]))},
+        "excluded": {why: len(ids) for why, ids in sorted(room.excluded.items(), key=lambda item: -len(item[1]))},
         "degraded": considered.degraded,
         "warnings": list(considered.scores.warnings) if considered.scores else [],
         "model_version": in_force.loaded.version if in_force.loaded else None,
@@ -192,13 +189,14 @@ def _alternatives(considered: Considered, available: Flags, candidate: int) -> l
 
 def _over(considered: Considered, chances: Chances, candidate: int) -> dict[str, Any] | None:
     """Why this rep rather than the next: the best of the others who were available, after prices."""
-    worth = np.where(chances.available, considered.probability - chances.prices, -np.inf)
+    prices = chances.prices / chances.relative_value  # in leads of this one's worth
+    worth = np.where(chances.available, considered.probability - prices, -np.inf)
     worth[candidate] = -np.inf
     if considered.scores is None or not considered.in_force.distinguishes or np.all(np.isneginf(worth)):
         return None
     other = int(np.argmax(worth))
     gain = considered.probability[candidate] - considered.probability[other]
-    priced = considered.probability[candidate] - chances.prices[candidate]
+    priced = considered.probability[candidate] - prices[candidate]
     reps: Sequence[Rep] = considered.candidates
     text = over_text(
         reps[candidate],

@@ -10,7 +10,7 @@ import numpy as np
 from data.roster import Rep
 from data.store.capacity import Load
 from serving import answers
-from serving.consider import Considered, consider
+from serving.consider import Considered, consider, relative_value
 from serving.decide import Ask, Case, Decider, loads_of
 from serving.policy.price_book import ENOUGH
 from serving.policy.prices import shadow_prices
@@ -42,7 +42,7 @@ def assign_batch(decider: Decider, items: Sequence[Ask | Refused]) -> bytes:
         in_force = decider.watch.look(conn)
         loads = loads_of(conn, in_force.roster.reps, at)
     cases = {
-        place: consider(in_force, item.lead, loads, at=at) for place, item in enumerate(items) if isinstance(item, Ask)
+        place: consider(in_force, item.lead, at=at) for place, item in enumerate(items) if isinstance(item, Ask)
     }
     told: list[bytes] = []
     prices: dict[str, float] = {}
@@ -77,7 +77,7 @@ def joint_prices(cases: Sequence[Considered], loads: Loads, decider: Decider) ->
     probability = np.zeros((len(priced), len(reps)))
     eligible = np.zeros(probability.shape, dtype=bool)
     for row, case in enumerate(priced):
-        probability[row, case.places] = case.probability
+        probability[row, case.places] = case.probability * relative_value(case, decider.prices.usual_value)
         eligible[row] = case.screening.eligible
     # A slot is also wanted by the leads still to come: what it brings here counts only beyond its price there.
     net = probability - decider.prices.of([rep.rep_id for rep in reps])

@@ -11,16 +11,19 @@ from numpy.typing import NDArray
 
 from data.roster import Rep
 from data.store.capacity import Load
-from serving.in_force import InForce
+from serving.in_force import InForce, Seen
 from serving.policy import arms
-from serving.policy.eligibility import FULL, Screening, has_room, screen
-from serving.policy.exploration import EARN, LEARN, Flags, Floats
-from serving.policy.methods import METHODS, MethodSettings, Situation, State
+from serving.policy.bounds import bounds_of
+from serving.policy.choice import Choice, chances_of, choice_of
+from serving.policy.eligibility import FULL, Screening
+from serving.policy.exploration import Flags, Floats
+from serving.policy.methods import Situation, State
+from serving.policy.routes import Way
 from serving.scorer import LeadScores
 from training.uplift import Interval
 
 log = logging.getLogger(__name__)
-Records = Mapping[str, tuple[int, int]]
+WAITING_LEADS, OFF_ROUTE = "too many leads wait for a first contact", "outside the route"
 
 
 @dataclass(frozen=True)
@@ -54,30 +57,71 @@ class Considered:
         """Minutes within which the lead should be contacted."""
         return self.in_force.rules.contact_within_minutes.minutes(self.grade)
 
-    def available(self, loads: Mapping[str, Load]) -> Flags:
-        """Who of the candidates is below every limit."""
-        return np.array([has_room(rep, loads) for rep in self.candidates], dtype=bool)
+    @property
+    def expected_value(self) -> float | None:
+        """What the lead is worth once it is won, where the model can tell."""
+        return self.scores.expected_value if self.scores else None
 
-    def excluded(self, available: Flags) -> dict[str, tuple[str, ...]]:
-        """Why which reps did not get the lead, given who of the candidates was available in the end."""
-        full = tuple(rep.rep_id for rep, free in zip(self.candidates, available, strict=True) if not free)
-        others = {why: ids for why, ids in self.screening.excluded.items() if why != FULL}
-        return others | ({FULL: full} if full else {})
+    @property
+    def way(self) -> Way:
+        """How the rule book has this lead given out."""
+        return self.in_force.routes.way_of(
+            self.lead, grade=self.grade, lead_score=self.lead_score, expected_value=self.expected_value
+        )
+
+    def room(self, loads: Mapping[str, Load], seen: Seen) -> "Room":
+        """Who of the candidates is free at this moment."""
+        free = self.in_force.screener.room(self.places, loads, self.at)
+        room = Room(self, free, self.screening.excluded).without(free, FULL)
+        most = self.in_force.rules.follow_up.most_uncontacted
+        if most is None:
+            return room
+        waiting = np.array([seen.uncontacted.get(rep.rep_id, 0) < most for rep in self.candidates], dtype=bool)
+        return Room(self, free & waiting, room.excluded).without(waiting | ~free, WAITING_LEADS)
+
+
+@dataclass(frozen=True)
+class Room:
+    """Who of the candidates could get the lead now, and why everybody else on the roster could not."""
+
+    considered: Considered
+    available: Flags
+    excluded: Mapping[str, tuple[str, ...]]
+
+    def without(self, kept: Flags, why: str) -> "Room":
+        """The same with a reason for those who are not kept."""
+        if kept.all():
+            return self
+        ids = tuple(rep.rep_id for rep, keep in zip(self.considered.candidates, kept, strict=True) if not keep)
+        return Room(self.considered, self.available & kept, {**self.excluded, why: ids})
+
+    def among(self, way: Way) -> "Room":
+        """The same among a route's own reps."""
+        if way.members is None:
+            return self
+        own = way.members[self.considered.places]
+        return self.without(own | ~self.available, OFF_ROUTE)
 
 
 @dataclass(frozen=True)
 class Chances:
     """Every candidate's chance to get the lead, under each arm and before the arm was known."""
 
-    available: Flags
+    room: Room
+    way: Way
+    choice: Choice
     prices: Floats
     policy: Floats
     control: Floats
     mixture: Floats
-    share: float  # of the leads that goes to the control
     held_out: bool
     state: State
-    arm_of_policy: str  # model, rule or fallback
+    relative_value: float
+
+    @property
+    def available(self) -> Flags:
+        """Who could get the lead."""
+        return self.room.available
 
     def drawn(self, seed: int, number: int) -> int:
         """The candidate who is drawn; each number is another draw from the same chances."""
@@ -87,13 +131,18 @@ class Chances:
         """The arm to log for a draw of this candidate."""
         if self.held_out:
             return "holdout"
-        if self.arm_of_policy == "model" and self.policy[candidate] < self.policy.max() - 1e-12:
+        if self.choice.arm == "model" and self.policy[candidate] < self.policy.max() - 1e-12:
             return "explore"
-        return self.arm_of_policy
+        return self.choice.arm
 
 
-def consider(in_force: InForce, lead: Mapping[str, Any], loads: Mapping[str, Load], *, at: datetime) -> Considered:
-    """The lead scored against the roster, and the roster screened for the lead."""
+def consider(
+    in_force: InForce, lead: Mapping[str, Any], *, at: datetime, had_it: Sequence[str] = ()
+) -> Considered:
+    """The lead scored against the roster, and the roster screened for the lead.
+
+    had_it : rep ids from whom the lead was taken, and who do not get it back yet.
+    """
     scores, degraded = _scored(in_force, lead, at)
 
     def minutes_for(eligible: Flags) -> int:
@@ -101,7 +150,7 @@ def consider(in_force: InForce, lead: Mapping[str, Any], loads: Mapping[str, Loa
         return in_force.rules.contact_within_minutes.minutes(grade)
 
     reps = in_force.roster.reps
-    screening = screen(lead, reps, loads, in_force.rules.eligibility, at=at, minutes_for=minutes_for)
+    screening = in_force.screener.screen(lead, at=at, minutes_for=minutes_for, had_it=had_it)
     places = np.flatnonzero(screening.eligible)
     candidates = tuple(reps[place] for place in places)
     if scores is None or not len(places):
@@ -118,40 +167,63 @@ def consider(in_force: InForce, lead: Mapping[str, Any], loads: Mapping[str, Loa
 
 
 def chances(
-    considered: Considered, loads: Mapping[str, Load], prices: Floats, records: Records
-) -> Chances | None:
-    """Every candidate's chance; None where nobody is available."""
-    in_force, rules = considered.in_force, considered.in_force.rules
-    available = considered.available(loads)
-    if not available.any():
-        return None
-    state = _state(considered, loads, records)
-    situation = Situation(considered.lead, considered.candidates, available, considered.probability, prices, state)
-    mode = in_force.mode
-    settings = MethodSettings(
-        exploration=LEARN if rules.exploration == "learn" or (rules.exploration, mode) == ("auto", "trial") else EARN,
-        weights=rules.weights,
+    considered: Considered,
+    everybody: Room,
+    loads: Mapping[str, Load],
+    prices: Floats,
+    seen: Seen,
+    *,
+    method: str | None = None,
+    usual_value: float | None = None,
+) -> Chances | Room:
+    """Every candidate's chance; the room alone where nobody is free.
+
+    everybody : the candidates' room before the lead's route. method : what decides in place of the rule book's own.
+    usual_value : what a lead is usually worth once it is won; None where that is not known.
+    """
+    in_force, way = considered.in_force, considered.way
+    room = everybody.among(way)
+    while way.members is not None and not room.available.any():
+        way = in_force.routes.onward(way)
+        room = everybody.among(way)
+    if not room.available.any():
+        return room
+    choice = choice_of(
+        in_force.rules,
+        way,
+        mode=in_force.mode,
+        has_model=considered.scores is not None,
         distinguishes=in_force.distinguishes,
+        method=method,
     )
-    name, arm = rules.method, "model" if rules.method == "model" else "rule"
-    share = rules.holdout.trial if mode == "trial" else rules.holdout.live
-    if name == "model" and considered.scores is None:
-        name, arm, share = rules.fallback, "fallback", 0.0
-    elif name == "model" and not in_force.distinguishes:
-        share = 0.0  # the policy is rotation itself: there is nothing to hold out
-    policy = METHODS[name](situation, settings)
-    control = METHODS[rules.control](situation, settings)
+    state = _state(considered, loads, seen, room.available)
+    value = relative_value(considered, usual_value)
+    situation = Situation(
+        considered.lead, considered.candidates, room.available, considered.probability, prices, state, value
+    )
+    policy, control, mixture = chances_of(choice, situation)
     return Chances(
-        available=available,
+        room=room,
+        way=way,
+        choice=choice,
         prices=prices,
         policy=policy,
         control=control,
-        mixture=arms.mixture(control, policy, share),
-        share=share,
-        held_out=arms.in_holdout(str(considered.lead["lead_id"]), seed=rules.seed, share=share),
+        mixture=mixture,
+        held_out=arms.in_holdout(
+            str(considered.lead["lead_id"]), seed=in_force.rules.seed, share=choice.share
+        ),
         state=state,
-        arm_of_policy=arm,
+        relative_value=value,
     )
+
+
+def relative_value(considered: Considered, usual_value: float | None) -> float:
+    """What the lead is worth, in usual leads: 1 where only conversions count."""
+    value = considered.expected_value
+    if considered.in_force.rules.objective != "revenue" or not value or not usual_value:
+        return 1.0
+    return value / usual_value
 
 
 def _scored(in_force: InForce, lead: Mapping[str, Any], at: datetime) -> tuple[LeadScores | None, str | None]:
@@ -174,10 +246,14 @@ def _on_probation(in_force: InForce, *, well: bool) -> None:
         in_force.loaded.probation.note(well=well)
 
 
-def _state(considered: Considered, loads: Mapping[str, Load], records: Records) -> State:
+def _state(considered: Considered, loads: Mapping[str, Load], seen: Seen, available: Flags) -> State:
     reps: Sequence[Rep] = considered.candidates
+    rules = considered.in_force.rules
     load = [loads.get(rep.rep_id, Load(open=rep.open_count, today=0)) for rep in reps]
-    record = np.array([records.get(rep.rep_id, (0, 0)) for rep in reps], dtype=np.int64).reshape(-1, 2)
+    record = np.array([seen.records.get(rep.rep_id, (0, 0)) for rep in reps], dtype=np.int64).reshape(-1, 2)
+    hours = None
+    if seen.response_hours is not None:
+        hours = np.array([seen.response_hours.get(rep.rep_id, np.nan) for rep in reps], dtype=float)
     return State(
         open_leads=np.array([each.open for each in load], dtype=np.int64),
         today=np.array([each.today for each in load], dtype=np.int64),
@@ -186,4 +262,6 @@ def _state(considered: Considered, loads: Mapping[str, Load], records: Records) 
         at=considered.at,
         grade=considered.grade,
         lead_score=considered.lead_score,
+        response_hours=hours,
+        bounds=bounds_of(reps, considered.at, rules.newcomers, rules.absence, available=available),
     )

@@ -1,105 +1,42 @@
 """The walk of one lead: seen before? score, screen, price, draw, reserve, write down, answer."""
 
-import hashlib
 import json
-import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
 from data.errors import ConflictError
-from data.personal import is_personal
 from data.roster import Rep
 from data.store import capacity, decisions, roster
 from data.store.capacity import Load
-from data.store.decisions import DecisionRow, Stored
+from data.store.decisions import Stored
 from data.store.ledger import Connection, Ledger
 from data.store.load_book import LoadBook
 from serving import answers, metrics
-from serving.consider import Chances, Considered, chances, consider
-from serving.in_force import Watch
+from serving.background import background_of
+from serving.cases import Ask, Background, Case, Draw, Found, Reply, digest_of, told
+from serving.consider import Considered, Room, chances, consider
+from serving.in_force import InForce, Watch
 from serving.policy import arms
 from serving.policy.price_book import PriceBook
 from serving.problems import FieldError, Problem, retry_later
+from serving.rows import row_of
+from serving.turns import Turns
 
+__all__ = ["Ask", "Case", "Decider", "Reply", "digest_of", "loads_of", "row_of"]
 MOST_DRAWS = 50  # slots lost to others in a row before the client is asked to come back
 MOST_STARTS = 4  # times that the roster may change under a decision
 Loads = Mapping[str, Load]
-
-
-@dataclass(frozen=True)
-class Ask:
-    """One client's wish to have one lead assigned."""
-
-    client_id: str
-    lead: Mapping[str, Any]
-    digest: str  # of the body: an explicit key with another body is a mistake
-    key: str | None = None
-    dry_run: bool = False
-    deadline: float = float("inf")  # on the monotonic clock; after it nothing is decided
-
-    @property
-    def lead_id(self) -> str:
-        """The lead's id."""
-        return str(self.lead["lead_id"])
-
-
-@dataclass(frozen=True)
-class Reply:
-    """The answer's bytes, and whether they were stored before."""
-
-    body: bytes
-    replayed: bool = False
-
-
-@dataclass(frozen=True)
-class Case:
-    """A lead that has been considered, and what its slots cost beside the prices in force."""
-
-    ask: Ask
-    considered: Considered
-    extra_prices: Mapping[str, float] | None = None  # of a batch, whose leads compete with each other
-
-    @property
-    def rep_ids(self) -> list[str]:
-        """The candidates."""
-        return [rep.rep_id for rep in self.considered.candidates]
-
-
-@dataclass(frozen=True)
-class Draw:
-    """A proposal that is complete but for the slot: whom chance chose, from what, and the answer that says so."""
-
-    decision_id: str
-    number: int
-    seed: int
-    chances: Chances | None  # None: nobody is available
-    candidate: int | None
-    answer: bytes
-    unassigned_reason: str | None = None
-
-
-@dataclass(frozen=True)
-class Found:
-    """A decision that already answers, and whether it was found under the request's own key."""
-
-    stored: Stored
-    under_key: bool
+WAITS = {"pool": ("pool", "waiting in the pool"), "manual_queue": ("manual", "waiting in the manual queue")}
 
 
 class _RosterChangedError(Exception):
     """The roster is another one than the lead was screened against."""
-
-
-def digest_of(body: Any) -> str:
-    """The same for the same content, however its fields were ordered."""
-    return hashlib.sha256(json.dumps(body, sort_keys=True, default=answers.as_json).encode()).hexdigest()
 
 
 class Decider:
@@ -118,7 +55,7 @@ class Decider:
         self.prices = prices
         self.clock = clock
         self.loads = LoadBook()
-        self._under_way = _UnderWay()
+        self._turns = Turns()
 
     def assign(self, ask: Ask, *, prepared: Case | None = None) -> Reply:
         """The decision about a lead: the stored one, if there is one, else a new one, stored before it is told.
@@ -126,7 +63,7 @@ class Decider:
         prepared : the lead as a batch considered it; it is considered anew where the roster changed since.
         """
         extra_prices = prepared.extra_prices if prepared else None
-        with self._under_way.alone((ask.client_id, ask.lead_id), ask.deadline):
+        with self._turns.alone((ask.client_id, ask.lead_id), ask.deadline):
             for _ in range(MOST_STARTS):
                 at = self.clock()
                 with self.ledger.reading() as conn:
@@ -134,19 +71,27 @@ class Decider:
                         return self._again(ask, found)
                     in_force = self.watch.look(conn)
                     loads = self.loads.look(conn, in_force.roster.reps, at)
-                if prepared is None:
-                    prepared = Case(ask, consider(in_force, ask.lead, loads, at=at), extra_prices)
+                    background = background_of(conn, ask, in_force.rules, at=at)
+                case = self._case(ask, in_force, prepared, background, at)
                 try:
-                    return self.settle(prepared, loads)
+                    return self.settle(replace(case, extra_prices=extra_prices), loads)
                 except _RosterChangedError:
                     prepared = None
         raise retry_later(503, "The roster keeps changing; try again.")
+
+    def _case(
+        self, ask: Ask, in_force: InForce, prepared: Case | None, background: Background, at: datetime
+    ) -> Case:
+        """The lead considered: as the batch did, where nothing is known of it that the batch did not know."""
+        if prepared is None or background.had_it:
+            return Case(ask, consider(in_force, ask.lead, at=at, had_it=background.had_it), None, background)
+        return replace(prepared, background=background)
 
     def settle(self, case: Case, loads: Loads) -> Reply:
         """Draw, reserve and store for a lead that has been considered."""
         ask = case.ask
         draw = self._draw(case, loads, 0, uuid.uuid4().hex)
-        if ask.dry_run:
+        if ask.dry_run or (ask.only_if_free and draw.candidate is None and not draw.waits):
             return Reply(draw.answer)
         _check_time(ask)
         try:
@@ -190,8 +135,8 @@ class Decider:
 
     def _duplicate(self, ask: Ask, stored: Stored) -> Reply:
         decision_id = uuid.uuid4().hex
-        told = json.loads(self._stored_answer(stored))
-        answer = answers.encoded(told | {"decision_id": decision_id, "duplicate_of": stored.decision_id})
+        told_before = json.loads(self._stored_answer(stored))
+        answer = answers.encoded(told_before | {"decision_id": decision_id, "duplicate_of": stored.decision_id})
         changed: dict[str, Any] = {"decision_id": decision_id, "duplicate_of": stored.decision_id, "personal": {}}
         changed |= {"idempotency_key": ask.key, "request_digest": ask.digest}
         try:
@@ -217,9 +162,7 @@ class Decider:
         """A draw whose slot is ours. Where it went meanwhile: read again, price again, draw again."""
         considered = case.considered
         while draw.candidate is not None and considered.in_force.mode != "shadow":
-            rep = considered.candidates[draw.candidate]
-            day = capacity.local_day(rep, considered.at)
-            if capacity.reserve(tx, rep, decision_id=draw.decision_id, window=day, at=considered.at):
+            if slot_taken(tx, considered, draw.candidate, draw.decision_id):
                 break
             if roster.version(tx) != considered.in_force.roster.version:
                 raise _RosterChangedError
@@ -231,26 +174,64 @@ class Decider:
         return draw
 
     def _draw(self, case: Case, loads: Loads, number: int, decision_id: str) -> Draw:
+        """Whom the customer's history, a rule that waits, or chance gives the lead, in this order."""
         ask, considered = case.ask, case.considered
+        seed = arms.seed_of(considered.in_force.rules.seed, ask.client_id, ask.lead_id)
+        told_id = None if ask.dry_run else decision_id
+        room = considered.room(loads, self.watch.seen)
+        owner = _owner_s_place(case, room)
+        if owner is not None:
+            answer = answers.given(considered, room, owner, "sticky", told_id)
+            return Draw(decision_id, number, seed, "sticky", room, self._told(answer, case), candidate=owner)
+        method = ask.method or considered.way.method
+        if method in WAITS:
+            arm, why = WAITS[method]
+            return self._nobody(case, room, arm, why, Draw(decision_id, number, seed, arm, room, b""))
+        given = chances(
+            considered,
+            room,
+            loads,
+            self._prices(case),
+            self.watch.seen,
+            method=ask.method,
+            usual_value=self.prices.usual_value,
+        )
+        if isinstance(given, Room):
+            why = "nobody is free" if case.rep_ids else "nobody is eligible"
+            return self._nobody(case, given, "fallback", why, Draw(decision_id, number, seed, "fallback", given, b""))
+        candidate = given.drawn(seed, number)
+        answer = answers.assigned(considered, given, candidate, told_id)
+        arm = given.arm(candidate)
+        return Draw(decision_id, number, seed, arm, given.room, self._told(answer, case), given, candidate)
+
+    def _nobody(self, case: Case, room: Room, arm: str, why: str, draw: Draw) -> Draw:
+        told_id = None if case.ask.dry_run else draw.decision_id
+        answer = answers.unassigned(case.considered, room, why, arm, told_id)
+        return replace(draw, answer=self._told(answer, case), unassigned_reason=why)
+
+    def _told(self, answer: Mapping[str, Any], case: Case) -> bytes:
+        return told(answer, case.ask, case.considered, case.background.same_customer)
+
+    def _prices(self, case: Case) -> np.ndarray:
         prices = self.prices.of(case.rep_ids)
         if case.extra_prices is not None:
             prices = prices + np.array([case.extra_prices.get(rep_id, 0.0) for rep_id in case.rep_ids])
-        given = chances(considered, loads, prices, self.watch.records)
-        seed = arms.seed_of(considered.in_force.rules.seed, ask.client_id, ask.lead_id)
-        told_id = None if ask.dry_run else decision_id
-        if given is None:
-            why = "nobody is free" if case.rep_ids else "nobody is eligible"
-            answer = answers.unassigned(considered, why, "fallback", told_id, considered.at)
-            return Draw(decision_id, number, seed, None, None, _told(answer, case), why)
-        candidate = given.drawn(seed, number)
-        answer = answers.assigned(considered, given, candidate, told_id, considered.at)
-        return Draw(decision_id, number, seed, given, candidate, _told(answer, case))
+        return prices
 
     def _heard(self, considered: Considered, draw: Draw) -> None:
         """Let the prices and the figures know."""
         self.prices.note()
-        arm = draw.chances.arm(draw.candidate) if draw.chances and draw.candidate is not None else "nobody"
+        arm = draw.arm if draw.candidate is not None or draw.waits else "nobody"
         metrics.decided(arm, assigned=draw.candidate is not None, degraded=considered.degraded is not None)
+
+
+def slot_taken(tx: Connection, considered: Considered, candidate: int, decision_id: str) -> bool:
+    """Whether the decision got a slot of the candidate, under her own limits and the rule book's."""
+    rep, at = considered.candidates[candidate], considered.at
+    limits = considered.in_force.screener.limits.of(int(considered.places[candidate]), at)
+    return capacity.reserve(
+        tx, rep, decision_id=decision_id, window=capacity.local_day(rep, at), at=at, limits=limits
+    )
 
 
 def loads_of(conn: Connection, reps: Sequence[Rep], at: datetime) -> Loads:
@@ -258,107 +239,15 @@ def loads_of(conn: Connection, reps: Sequence[Rep], at: datetime) -> Loads:
     return capacity.loads(conn, {rep.rep_id: capacity.local_day(rep, at) for rep in reps})
 
 
-def row_of(case: Case, draw: Draw) -> DecisionRow:
-    """The decision as the ledger keeps it: with everything that a replay of the policy needs."""
-    ask, considered = case.ask, case.considered
-    in_force, nobody = considered.in_force, np.zeros(len(considered.candidates), dtype=bool)
-    row = DecisionRow(
-        decision_id=draw.decision_id,
-        client_id=ask.client_id,
-        idempotency_key=ask.key,
-        request_digest=ask.digest,
-        lead_id=ask.lead_id,
-        customer_id=ask.lead.get("customer_id"),
-        spell_id=draw.decision_id,
-        mode=in_force.mode,
-        decided_at=considered.at,
-        lead_snapshot=answers.plain({name: value for name, value in ask.lead.items() if not is_personal(name)}),
-        personal=answers.plain({name: value for name, value in ask.lead.items() if is_personal(name)}),
-        roster_version=in_force.roster.version,
-        policy_version=in_force.policy_version,
-        model_version=in_force.loaded.version if in_force.loaded else None,
-        model_digest=in_force.loaded.digest if in_force.loaded else None,
-        candidates=tuple(case.rep_ids),
-        excluded=considered.excluded(nobody),
-        available=nobody,
-        probability=considered.probability,
-        baseline=considered.baseline,
-        lead_score=considered.lead_score,
-        grade=considered.grade,
-        degraded=considered.degraded,
-        unassigned_reason=draw.unassigned_reason,
-        arm="fallback",
-        seed=draw.seed,
-        draw_number=draw.number,
-    )
-    if draw.chances is None or draw.candidate is None:
-        return row
-    return _with_rep(row, considered, draw.chances, draw.candidate)
-
-
-def _with_rep(row: DecisionRow, considered: Considered, given: Chances, candidate: int) -> DecisionRow:
-    """The row with what chance was given to whom, and who got the lead."""
-    rep, interval = considered.candidates[candidate], considered.uplift(candidate)
-    row = replace(
-        row,
-        excluded=considered.excluded(given.available),
-        available=given.available,
-        propensity_policy=given.policy,
-        propensity_control=given.control,
-        propensity=given.mixture,
-        prices=given.prices,
-        state={name: getattr(given.state, name) for name in ("open_leads", "today", "won", "closed")},
-        arm=given.arm(candidate),
-        holdout_share=given.share,
-        rep_drawn=rep.rep_id,
-        rep_id=rep.rep_id,
-        window=capacity.local_day(rep, considered.at),
-    )
-    if interval is None:
-        return row
-    return replace(
-        row,
-        probability_chosen=float(considered.probability[candidate]),
-        uplift=interval.value,
-        uplift_low=interval.low,
-        uplift_high=interval.high,
-    )
+def _owner_s_place(case: Case, room: Room) -> int | None:
+    """The candidate who has the customer already, where she is free."""
+    owner = case.background.owner
+    if owner is None or owner not in case.rep_ids:
+        return None
+    place = case.rep_ids.index(owner)
+    return place if room.available[place] else None
 
 
 def _check_time(ask: Ask) -> None:
     if time.monotonic() > ask.deadline:
         raise retry_later(503, "The decision was not made in time; nothing was stored.")
-
-
-def _told(answer: dict[str, Any], case: Case) -> bytes:
-    said = ["dry run: nothing was stored"] if case.ask.dry_run else []
-    if case.considered.in_force.mode == "shadow":
-        said.append("shadow mode: the choice of the CRM stands")
-    return answers.encoded(answer | {"warnings": [*answer["warnings"], *said]})
-
-
-class _UnderWay:
-    """Lets two requests for one lead take turns; the second finds the first one's decision."""
-
-    def __init__(self) -> None:
-        self._turns: dict[tuple[str, str], tuple[threading.Lock, int]] = {}
-        self._lock = threading.Lock()
-
-    @contextmanager
-    def alone(self, name: tuple[str, str], deadline: float) -> Iterator[None]:
-        """The block runs alone for this lead in this process. Raises Problem 409 where the turn does not come."""
-        with self._lock:
-            turn, waiting = self._turns.get(name, (threading.Lock(), 0))
-            self._turns[name] = (turn, waiting + 1)
-        try:
-            if not turn.acquire(timeout=min(max(deadline - time.monotonic(), 0.0), 60.0)):
-                raise retry_later(409, "This lead is being decided right now; try again.")
-            try:
-                yield
-            finally:
-                turn.release()
-        finally:
-            with self._lock:
-                turn, waiting = self._turns.pop(name)
-                if waiting > 1:
-                    self._turns[name] = (turn, waiting - 1)

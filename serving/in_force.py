@@ -2,7 +2,8 @@
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from typing import Protocol
 
@@ -13,10 +14,13 @@ from data.store import policies, records, roster
 from data.store.ledger import Connection
 from data.store.roster import Roster
 from serving.bundle_store import FALLBACK, Loaded
+from serving.policy.eligibility import Screener
+from serving.policy.routes import Routes
 from serving.policy.rulebook import RuleBook, default_rule_book, parse_rule_book
 from serving.scorer import Scorer
 
 BY_RECORD = frozenset({"performance", "value_tiers", "points_queue"})
+BY_RESPONSE = "fastest_responder"
 
 
 class Bundles(Protocol):
@@ -38,6 +42,8 @@ class InForce:
     loaded: Loaded | None
     scorer: Scorer | None
     degraded: str | None  # why the model in force is not the promoted one, or there is none
+    screener: Screener  # the hard rules, laid out for the roster
+    routes: Routes  # the routes, likewise
 
     @property
     def distinguishes(self) -> bool:
@@ -56,6 +62,15 @@ class InForce:
         return self.rules.mode_for(self.loaded.model.verdict if self.loaded else None)
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What methods and limits go by besides the loads, as of the last look; read only where the rule book asks."""
+
+    records: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # won, closed by rep
+    response_hours: Mapping[str, float] | None = None  # usual time to the first contact by rep
+    uncontacted: Mapping[str, int] = field(default_factory=dict)  # open leads that wait for a first contact, by rep
+
+
 class Watch:
     """Sees changes as they are made, by anybody, in any process; rebuilds only what they touch."""
 
@@ -65,7 +80,7 @@ class Watch:
         self._lock = threading.Lock()
         self._held: InForce | None = None
         self._problem: str | None = None
-        self.records: Mapping[str, tuple[int, int]] = {}  # won, closed by rep; as of the last `renew`
+        self.seen = Seen(response_hours={})  # as of the last `renew`
 
     def look(self, conn: Connection) -> InForce:
         """What is in force as `conn` sees it."""
@@ -82,11 +97,15 @@ class Watch:
             self._changed()
         return fresh
 
-    def renew(self, conn: Connection) -> None:
-        """Read the records of closed leads again, where a method of the rule book goes by them."""
+    def renew(self, conn: Connection, *, at: datetime) -> None:
+        """Look again at what the rule book's methods and limits go by."""
         rules = self.look(conn).rules
-        if not BY_RECORD.isdisjoint((rules.method, rules.control, rules.fallback)):
-            self.records = records.closed_leads(conn)
+        methods = rules.methods
+        self.seen = Seen(
+            records={} if BY_RECORD.isdisjoint(methods) else records.closed_leads(conn),
+            response_hours=records.response_hours(conn, at=at) if BY_RESPONSE in methods else {},
+            uncontacted={} if rules.follow_up.most_uncontacted is None else records.uncontacted(conn),
+        )
 
     def _read(self, conn: Connection, loaded: Loaded | None, problem: str | None) -> InForce:
         held = self._held
@@ -99,7 +118,10 @@ class Watch:
         elif scorer is None or scorer.model is not loaded.model:
             scorer = Scorer(loaded.model, people.reps)
         degraded = (problem or "no model can be used") if loaded is None or loaded.source == FALLBACK else None
-        return InForce(rules, policy_version, people, loaded, scorer, degraded)
+        same = held is not None and held.rules is rules and held.roster is people
+        screener = held.screener if held and same else Screener(rules, people.reps)
+        routes = held.routes if held and same else Routes(rules, people.reps)
+        return InForce(rules, policy_version, people, loaded, scorer, degraded, screener, routes)
 
 
 def _rules(conn: Connection) -> RuleBook:

@@ -60,9 +60,10 @@ def put_together(
         with ledger.reading() as conn:
             in_force = watch.look(conn)
             reps = in_force.roster.reps
-            at, rules = clock(), in_force.rules.prices
+            at, rules = clock(), in_force.rules
             pace = Pace(decisions.by_hour(conn, at - timedelta(days=DAYS)))
-            return Standing(recent_leads(conn), reps, loads_of(conn, reps, at), rules, pace)
+            leads, usual_value = recent_leads(conn, revenue=rules.objective == "revenue")
+            return Standing(leads, reps, loads_of(conn, reps, at), rules.prices, pace, usual_value)
 
     prices = PriceBook(standing)
     watch = Watch(bundles, changed=prices.outdate)
@@ -70,15 +71,25 @@ def put_together(
     return Parts(ledger, watch, prices, decider, Reports(ledger, watch, clock), clock, home)
 
 
-def recent_leads(conn: Connection) -> list[SeenLead]:
-    """The leads that prices are worked out from, whichever worker decided them."""
+def recent_leads(conn: Connection, *, revenue: bool = False) -> tuple[list[SeenLead], float | None]:
+    """The leads that prices are worked out from, whichever worker decided them, and what they are usually worth.
+
+    revenue : each lead's probabilities count as many times as it is worth usual leads.
+    """
     page, _ = decisions.search(conn, limit=RECENT)
-    rows = [decision.row for decision in page if decision.row.duplicate_of is None]
-    return [
-        SeenLead(row.candidates, row.probability)
-        for row in rows
-        if row.probability is not None and len(row.candidates) and np.isfinite(row.probability).all()
+    rows = [
+        decision.row
+        for decision in page
+        if decision.row.duplicate_of is None
+        and decision.row.probability is not None
+        and len(decision.row.candidates)
+        and np.isfinite(decision.row.probability).all()
     ]
+    worth = np.array([(row.basis or {}).get("expected_value") or np.nan for row in rows], dtype=float)
+    usual = float(np.nanmean(worth)) if np.isfinite(worth).any() else None
+    times = np.nan_to_num(worth / usual, nan=1.0) if revenue and usual else np.ones(len(rows))
+    counted = zip(rows, times, strict=True)
+    return [SeenLead(row.candidates, row.probability * each) for row, each in counted], usual
 
 
 class Upkeep:
@@ -149,7 +160,7 @@ class Upkeep:
         promotion = self._rolled_back(parts, promotion) or promotion
         self._bundles.refresh(promotion, self._fetch)  # may take long: no connection is held meanwhile
         with parts.ledger.reading() as conn:
-            parts.watch.renew(conn)
+            parts.watch.renew(conn, at=parts.clock())
         self._move_alias()
         self._seal(parts)
         if time.monotonic() >= self._reprice_at:

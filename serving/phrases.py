@@ -150,9 +150,14 @@ EXCLUSION = {
     "left": "已离职",
     "not hired yet": "尚未入职",
     "off hours": "不在工作时间",
+    "had the lead before": "线索曾由其跟进",
+    "outside the route": "不在该分配路线内",
+    "too many leads wait for a first contact": "待首次联系的线索过多",
 }
 
 UNASSIGNED = {
     "nobody is eligible": "没有符合规则的销售",
     "nobody is free": "符合规则的销售名额都已满",
+    "waiting in the pool": "在公海中等待领取",
+    "waiting in the manual queue": "等待人工分配",
 }

@@ -51,8 +51,8 @@ def score_of(body: ScoreIn, parts: Parts) -> dict[str, Any]:
     with parts.ledger.reading() as conn:
         in_force = parts.watch.look(conn)
         loads = parts.decider.loads.look(conn, in_force.roster.reps, at)
-    considered = consider(in_force, body.lead.columns(), loads, at=at)
-    return answers.scored(considered, considered.available(loads), body.rep_ids, body.top_k)
+    considered = consider(in_force, body.lead.columns(), at=at)
+    return answers.scored(considered, considered.room(loads, parts.watch.seen), body.rep_ids, body.top_k)
 
 
 @router.post("/v1/assign")

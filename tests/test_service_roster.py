@@ -278,9 +278,9 @@ def test_performance_goes_by_what_was_won(desk):
             desk.assign(f"{rep_id}-{number}", **LEAD)
             desk.call("POST", "/v1/outcomes", event(f"{rep_id}-{number}", what, f"{rep_id}-{number}"))
     desk.roster(*REPS)
-    desk.policy("method: performance\nholdout: {live: 0}\n")
+    desk.policy("method: performance\nperformance: {shared: 0}\nholdout: {live: 0}\n")
     with desk.ledger.reading() as conn:
-        desk.parts.watch.renew(conn)
+        desk.parts.watch.renew(conn, at=desk.now)
     told = [desk.assign(f"M-{number}", **LEAD).json() for number in range(6)]
     assert {each["rep_id"] for each in told} == {"R-0"}
     assert {each["arm"] for each in told} == {"rule"}

@@ -60,6 +60,7 @@ ONE_OF_EACH = (
     "INSERT INTO acts (at, actor, action, object, detail) VALUES (0, 'me', 'key.created', 'k', '{}')",
     "INSERT INTO erasures (client_id, lead_id, actor, at) VALUES ('crm', 'L-9', 'me', 0)",
     "INSERT INTO audit (number, at, of_table, of_row, content, previous, hash) VALUES (1, 0, 'acts', 1, '', '', '')",
+    "INSERT INTO follow_ups (decision_id, version, step, actor, at) VALUES ('D-L-1', 1, 'overdue', 'me', 0)",
 )
 
 

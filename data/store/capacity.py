@@ -10,11 +10,11 @@ from sqlalchemy.engine import Connection
 
 from data.roster import Rep
 from data.store import counters, projection
-from data.store.fold import SpellState
+from data.store.fold import WAITS, SpellState
 from data.store.leads import rows_of
 from data.store.tables import daily_load, endings, open_load, reps
 
-ENDINGS = ("recycled", "timed_out")
+ENDINGS = ("recycled", "timed_out", "handed_over", "claimed", "unclaimed")
 
 _OPEN = select(reps.c.rep_id, reps.c.open_count, open_load.c.used, open_load.c.last_assigned_at).outerjoin(
     open_load, open_load.c.rep_id == reps.c.rep_id
@@ -49,22 +49,31 @@ def loads(conn: Connection, windows: Mapping[str, str]) -> dict[str, Load]:
 
 
 def reserve(
-    tx: Connection, rep: Rep, *, decision_id: str, window: str, at: datetime, force: bool = False
+    tx: Connection,
+    rep: Rep,
+    *,
+    decision_id: str,
+    window: str,
+    at: datetime,
+    force: bool = False,
+    limits: tuple[int | None, int | None] = (None, None),
 ) -> bool:
     """Whether the decision got a slot of `rep`: one open lead and one of the day `window`.
 
     The limits are those of the ledger's roster at this moment (the caller's `rep` may be stale); a rep who
     left the roster or is inactive has none. force : take it whatever the limits say (noted in the entry).
+    limits : what the rule book allows besides, open leads and leads a day (None: no further limit).
     """
     return counters.take(
-        tx, rep.rep_id, decision_id=decision_id, local_day=window, at=at, kind="assigned", force=force
+        tx, rep.rep_id, decision_id=decision_id, local_day=window, at=at, kind="assigned", force=force, limits=limits
     )
 
 
 def release(tx: Connection, decision_id: str, *, kind: str, at: datetime, actor: str = "sweep") -> bool:
-    """Whether the decision's slot was given back now; a second time does nothing.
+    """Whether the decision was ended, or its slot given back, now; a second time does nothing.
 
-    kind : "recycled" (the lead will be decided anew) or "timed_out" (the rep keeps the lead, not the slot).
+    kind : "timed_out" (the rep keeps the lead, not the slot), or what ends the spell, so that the lead is decided
+        anew: "recycled", "handed_over", and of a lead in the pool "claimed" or "unclaimed".
     Won, lost and reassigned come through `outcomes.receive` and `overrides.record`, which release too.
     """
     if kind not in ENDINGS:
@@ -73,13 +82,13 @@ def release(tx: Connection, decision_id: str, *, kind: str, at: datetime, actor:
     projection.lock_lead(tx, client_id, lead_id)
     rows = rows_of(tx, client_id, lead_id)
     before = _of(rows.state().spells, decision_id)
-    if before.status != "open" or (kind == "timed_out" and not before.holds_slot):
+    if before.status not in ("open", *WAITS.values()) or (kind == "timed_out" and not before.holds_slot):
         return False
     moment = projection.after_all(rows.happenings, at)
     tx.execute(insert(endings), {"decision_id": decision_id, "kind": kind, "actor": actor, "at": moment})
     state, moves = projection.refold(tx, client_id, lead_id)
     counters.settle(tx, moves, at=at)
-    return before.holds_slot and not _of(state.spells, decision_id).holds_slot
+    return before != _of(state.spells, decision_id)
 
 
 def _of(states: tuple[SpellState, ...], decision_id: str) -> SpellState:

@@ -18,6 +18,7 @@ _TAKE_OPEN = text(f"""
     WHERE rep_id = :rep_id AND EXISTS (
         SELECT 1 FROM reps WHERE reps.rep_id = open_load.rep_id AND reps.listed AND reps.active
         AND (reps.capacity IS NULL OR open_load.used + reps.open_count < reps.capacity)
+        AND open_load.used + reps.open_count < :most_open
         AND (reps.daily_limit IS NULL OR reps.daily_limit > COALESCE((
             SELECT daily_load.used FROM daily_load
             WHERE daily_load.rep_id = reps.rep_id AND daily_load.local_day = :local_day), 0)))
@@ -26,10 +27,11 @@ _TAKE_OPEN = text(f"""
 _TAKE_DAY = text("""
     INSERT INTO daily_load (local_day, rep_id, used)
     SELECT :local_day, rep_id, 1 FROM reps
-    WHERE rep_id = :rep_id AND (daily_limit IS NULL OR daily_limit > 0)
+    WHERE rep_id = :rep_id AND (daily_limit IS NULL OR daily_limit > 0) AND :most_today > 0
     ON CONFLICT (local_day, rep_id) DO UPDATE SET used = daily_load.used + 1
-    WHERE (SELECT reps.daily_limit IS NULL OR daily_load.used < reps.daily_limit
-           FROM reps WHERE reps.rep_id = daily_load.rep_id)
+    WHERE daily_load.used < :most_today
+    AND (SELECT reps.daily_limit IS NULL OR daily_load.used < reps.daily_limit
+         FROM reps WHERE reps.rep_id = daily_load.rep_id)
 """)
 
 _GIVE_OPEN_BACK = text("UPDATE open_load SET used = used - 1 WHERE rep_id = :rep_id")
@@ -55,6 +57,7 @@ _OVER_LIMIT = text("""
 """)
 
 _NOTE = insert(capacity_ledger)
+_NO_LIMIT = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -76,9 +79,14 @@ def take(
     at: datetime,
     kind: str,
     force: bool = False,
+    limits: tuple[int | None, int | None] = (None, None),
 ) -> bool:
-    """Whether the decision got one open lead and one of the day's; `force` takes them over the limits."""
-    given = {"rep_id": rep_id, "local_day": local_day, "at": at}
+    """Whether the decision got one open lead and one of the day's; `force` takes them over the limits.
+
+    limits : of open leads and of the day's, besides those of the roster; None: no further limit.
+    """
+    most_open, most_today = (_NO_LIMIT if limit is None else limit for limit in limits)
+    given = {"rep_id": rep_id, "local_day": local_day, "at": at, "most_open": most_open, "most_today": most_today}
     taken = tx.execute(_TAKE_OPEN, given).rowcount == 1
     if taken and tx.execute(_TAKE_DAY, given).rowcount != 1:  # the day filled up between the two
         tx.execute(_GIVE_OPEN_BACK, given)
@@ -89,7 +97,7 @@ def take(
         tx.execute(_FORCE_OPEN, given)
         tx.execute(_FORCE_DAY, given)
     note = {"decision_id": decision_id, "kind": kind, "open_delta": 1, "day_delta": 1, "over_limit": not taken}
-    tx.execute(_NOTE, {**given, **note})
+    tx.execute(_NOTE, {"rep_id": rep_id, "local_day": local_day, "at": at, **note})
     return True
 
 

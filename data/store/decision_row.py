@@ -61,6 +61,8 @@ class DecisionRow:
     grade: str | None = None
     degraded: str | None = None
     unassigned_reason: str | None = None
+    basis: Mapping[str, Any] | None = None  # what the rule book made of the lead: route, methods, exploration
+    customer_keys: Mapping[str, str] = field(default_factory=dict)  # kept apart; key -> kind
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ class Decision:
     state: SpellState
 
 
-_APART = {*VECTORS, "candidates", "state", "personal"}
+_APART = {*VECTORS, "candidates", "state", "personal", "customer_keys"}
 _PLAIN = tuple(each.name for each in fields(DecisionRow) if each.name not in _APART)
 
 
@@ -108,7 +110,7 @@ def to_columns(row: DecisionRow) -> dict[str, Any]:
 
 
 def from_columns(columns: Mapping[str, Any]) -> DecisionRow:
-    """The row that `to_columns` wrote, except that personal data are not read."""
+    """The row that `to_columns` wrote, except that personal data and customer keys are not read."""
     values: dict[str, Any] = {name: columns[_RENAMED.get(name, name)] for name in _PLAIN}
     vectors = unpack(columns["vectors"])
     values |= {name: vectors[name] for name in VECTORS if name in vectors}

@@ -10,10 +10,10 @@ from sqlalchemy.exc import IntegrityError
 
 from data.crash_points import crash_at
 from data.errors import ConflictError, InputError
-from data.store import counters, outbox, personal, projection
+from data.store import counters, customers, outbox, personal, projection
 from data.store.columns import to_microseconds
 from data.store.decision_row import Decision, DecisionRow, Stored, from_columns, to_columns
-from data.store.fold import Spell, SpellState, fold
+from data.store.fold import Spell, SpellState, fold, waits
 from data.store.tables import answers, capacity_ledger, decision_states, decisions, lead_states
 
 __all__ = ["Decision", "DecisionRow", "SpellState", "Stored"]  # what the callers of this module hold
@@ -128,6 +128,7 @@ def record(tx: Connection, decision: DecisionRow, answer: bytes) -> None:
     tx.execute(_INSERT_ANSWER, {"decision_id": decision.decision_id, "body": answer})
     if decision.personal:
         personal.write(tx, decision.client_id, decision.lead_id, decision.personal)
+    customers.write(tx, decision.client_id, decision.lead_id, decision.customer_keys)
     if decision.duplicate_of is None:
         _open_spell(tx, decision)
     if _takes_a_slot(decision):
@@ -161,7 +162,13 @@ def _is_unique_violation(error: IntegrityError) -> bool:
 
 
 def _open_spell(tx: Connection, decision: DecisionRow) -> None:
-    spell = Spell(decision.decision_id, decision.rep_id, decision.decided_at, shadow=decision.mode == "shadow")
+    spell = Spell(
+        decision.decision_id,
+        decision.rep_id,
+        decision.decided_at,
+        shadow=decision.mode == "shadow",
+        waits=waits(decision.arm, decision.rep_id),
+    )
     state = fold([spell], [])
     given = {"client_id": decision.client_id, "lead_id": decision.lead_id, "decision_id": decision.decision_id}
     claimed = tx.execute(_CLAIM_LEAD, {**given, "standing": state.standing, "has_events": False}).one_or_none()

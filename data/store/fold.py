@@ -11,6 +11,7 @@ from datetime import datetime
 CLOSED = ("won", "lost")
 _GIVE = ("override", "owner_changed")
 NOBODY = ("unassigned", "recycled")  # the next request for the lead decides anew
+WAITS = {"pool": "pooled", "manual": "queued"}  # arm of a decision that gives nobody -> what the lead is until then
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Spell:
     rep_id: str | None
     decided_at: datetime
     shadow: bool = False  # `rep_id` would have got the lead: the CRM's own choice stands, and takes no slot of ours
+    waits: str | None = None  # pooled or queued: for a rep who claims it, for a manager who gives it out
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class SpellState:
     decision_id: str
     rep_id: str | None  # who works the lead now
     version: int  # 1, plus one for each change of owner that we were told of; an override must name it
-    status: str  # open | unassigned | won | lost | recycled | merged
+    status: str  # open | unassigned | pooled | queued | won | lost | recycled | merged
     holds_slot: bool
     given_at: datetime | None = None  # when the lead came to `rep_id`
     contacted_at: datetime | None = None  # first contact since then
@@ -70,6 +72,11 @@ class LeadState:
         if not self.spells or self.spells[-1].status in NOBODY:
             return None
         return self.spells[-1].decision_id
+
+
+def waits(arm: str, rep_id: str | None) -> str | None:
+    """What a decision of this arm that gives nobody makes of its lead: pooled, queued, or nothing of the kind."""
+    return WAITS.get(arm) if rep_id is None else None
 
 
 def fold(spells: Sequence[Spell], happenings: Iterable[Happening]) -> LeadState:
@@ -128,7 +135,8 @@ class _Draft:
 
     def __post_init__(self) -> None:
         self.rep_id = None if self.spell.shadow else self.spell.rep_id
-        self.status = "open" if self.rep_id is not None or self.spell.shadow else "unassigned"
+        given = self.rep_id is not None or self.spell.shadow
+        self.status = "open" if given else self.spell.waits or "unassigned"
         self.given_at = None if self.rep_id is None else self.spell.decided_at
         self.told = self.rep_id
 
@@ -177,7 +185,8 @@ class _Draft:
 
     def _reopened(self, it: Happening) -> None:
         if self.status in (*CLOSED, "merged"):
-            self.status = "unassigned" if self.rep_id is None and not self.spell.shadow else "open"
+            nobody = self.rep_id is None and not self.spell.shadow
+            self.status = self.spell.waits or "unassigned" if nobody else "open"
             self.closed_at = self.value = self.lost_reason = None
             self._give(self.told, it.at)  # somebody else may have got it while it was closed
         self.timed_out_at = None
@@ -212,12 +221,14 @@ class _Draft:
         self.contacted_at = self.timed_out_at = None
         if rep_id is None and self.status == "open" and not self.spell.shadow:
             self.status = "unassigned"
-        elif rep_id is not None and self.status in NOBODY:
+        elif rep_id is not None and self.status in (*NOBODY, *WAITS.values()):
             self.status = "open"
 
     def _recycled(self, it: Happening) -> None:
-        if self.status == "open":
+        if self.status in ("open", *WAITS.values()):
             self.status = "recycled"
+
+    _handed_over = _claimed = _unclaimed = _recycled  # each ends the spell; another decision gives the lead out
 
     def _timed_out(self, it: Happening) -> None:
         if self.status == "open":

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Select, and_, bindparam, select, true, tuple_, union
 from sqlalchemy.engine import Connection
 
-from data.store.fold import Happening, LeadState, Spell, fold
+from data.store.fold import Happening, LeadState, Spell, fold, waits
 from data.store.tables import decisions, endings, outcome_events, overrides
 
 LeadKey = tuple[str, str]  # (client_id, lead_id)
@@ -22,6 +22,7 @@ _SPELLS = (
         decisions.c.rep_id,
         decisions.c.decided_at,
         decisions.c.mode,
+        decisions.c.arm,
     )
     .where(decisions.c.duplicate_of.is_(None))
     .order_by(decisions.c.seq)
@@ -110,8 +111,9 @@ def _next_keys(of: tuple[Column, Column], last: LeadKey | None, page: int) -> Se
 
 def _gathered(spells: Rows, events: Rows, changed: Rows, ended: Rows) -> dict[LeadKey, LeadRows]:
     found: dict[LeadKey, LeadRows] = defaultdict(LeadRows)
-    for client, lead, decision, rep, at, mode in spells:
-        found[client, lead].spells.append(Spell(decision, rep, at, shadow=mode == "shadow"))
+    for client, lead, decision, rep, at, mode, arm in spells:
+        spell = Spell(decision, rep, at, shadow=mode == "shadow", waits=waits(arm, rep))
+        found[client, lead].spells.append(spell)
     for client, lead, at, event_id, event, rep, value, reason, into in events:
         found[client, lead].happenings.append(
             Happening(at, event_id, event, rep_id=rep, value=value, reason=reason, into=into)

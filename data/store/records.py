@@ -1,4 +1,7 @@
-"""What came of each rep's leads, in two numbers."""
+"""What came of each rep's leads: results, promptness, and what still waits."""
+
+from datetime import datetime, timedelta
+from statistics import median
 
 from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
@@ -18,3 +21,35 @@ def closed_leads(conn: Connection) -> dict[str, tuple[int, int]]:
         won, closed = records.get(rep_id, (0, 0))
         records[rep_id] = (won + (count if status == "won" else 0), closed + count)
     return records
+
+
+def response_hours(conn: Connection, *, at: datetime, days: int = 90, most: int = 20_000) -> dict[str, float]:
+    """Median hours from being given a lead to the first contact, by rep, over the contacts of the last days.
+
+    Of these, the `most` leads given last. A rep who contacted nobody in that time is not named.
+    """
+    contacted = (
+        select(states.c.rep_id, states.c.given_at, states.c.contacted_at)
+        .where(
+            states.c.rep_id.is_not(None),
+            states.c.contacted_at.is_not(None),
+            states.c.given_at.is_not(None),
+            states.c.decided_at >= at - timedelta(days=days),
+        )
+        .order_by(states.c.decided_at.desc())
+        .limit(most)
+    )
+    hours: dict[str, list[float]] = {}
+    for rep_id, given_at, contacted_at in conn.execute(contacted):
+        hours.setdefault(rep_id, []).append(max((contacted_at - given_at) / timedelta(hours=1), 0.0))
+    return {rep_id: median(each) for rep_id, each in hours.items()}
+
+
+def uncontacted(conn: Connection) -> dict[str, int]:
+    """Open leads that wait for a first contact, by rep."""
+    counted = conn.execute(
+        select(states.c.rep_id, func.count())
+        .where(states.c.rep_id.is_not(None), states.c.status == "open", states.c.contacted_at.is_(None))
+        .group_by(states.c.rep_id)
+    )
+    return dict(counted.tuples().all())

@@ -17,11 +17,15 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from data.store.columns import Instant, Json
 
 metadata = MetaData()
+_UNCONTACTED = text("status = 'open' AND contacted_at IS NULL")
+_WAITING = text("status IN ('pooled', 'queued')")
+_LEFT = text("decision_id IS NULL AND last_decision_id IS NOT NULL")
 Number = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only a column that says INTEGER
 
 APPEND_ONLY = (
@@ -37,6 +41,7 @@ APPEND_ONLY = (
     "acts",
     "erasures",
     "audit",
+    "follow_ups",
 )
 
 # Who asks ---------------------------------------------------------------------------------------------------
@@ -103,6 +108,7 @@ decisions = Table(
     Column("degraded", Text),
     Column("unassigned_reason", Text),
     Column("source", Text),  # of the snapshot, for lists
+    Column("basis", Json),  # what the rule book made of the lead: route, methods, exploration
     UniqueConstraint("client_id", "idempotency_key", name="one_decision_a_key"),
     Index("decisions_of_a_lead", "client_id", "lead_id", "seq"),
     Index("decisions_of_a_customer", "client_id", "customer_id", "seq"),
@@ -153,6 +159,19 @@ endings = Table(
     Column("actor", Text, nullable=False),
     Column("at", Instant, nullable=False),
     Index("endings_of_a_decision", "decision_id"),
+)
+
+follow_ups = Table(  # steps of follow-up, each once a version of the decision
+    "follow_ups",
+    metadata,
+    Column("seq", Number, primary_key=True, autoincrement=True),
+    Column("decision_id", Text, ForeignKey("decisions.decision_id"), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("step", Text, nullable=False),
+    Column("rep_id", Text),
+    Column("actor", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    UniqueConstraint("decision_id", "version", "step", name="one_step_a_version"),
 )
 
 capacity_ledger = Table(
@@ -277,6 +296,9 @@ decision_states = Table(
     Column("decided_at", Instant),
     Index("states_of_a_rep", "rep_id", "status"),
     Index("states_of_a_rep_in_time", "rep_id", "decided_at", "decision_id"),
+    # What follow-up looks for lies in small indexes of its own.
+    Index("states_not_contacted", "given_at", sqlite_where=_UNCONTACTED, postgresql_where=_UNCONTACTED),
+    Index("states_that_wait", "decided_at", sqlite_where=_WAITING, postgresql_where=_WAITING),
 )
 
 lead_states = Table(
@@ -289,6 +311,17 @@ lead_states = Table(
     Column("spells", Integer, nullable=False),
     Column("has_events", Boolean, nullable=False),
     Column("merged_into", Text),
+    Index("leads_without_a_rep", "client_id", "lead_id", sqlite_where=_LEFT, postgresql_where=_LEFT),
+)
+
+customer_keys = Table(  # hashed contact data: which leads are one customer; erased with the person
+    "customer_keys",
+    metadata,
+    Column("client_id", Text, ForeignKey("clients.client_id"), primary_key=True),
+    Column("customer_key", Text, primary_key=True),
+    Column("lead_id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Index("customers_of_a_lead", "client_id", "lead_id"),
 )
 
 answers = Table(  # the reply's bytes, for as long as a client may ask again

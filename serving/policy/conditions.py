@@ -79,6 +79,8 @@ def _compares(name: str, than: Any, found: Any) -> bool:
 
 def said(value: Any) -> frozenset[str]:
     """What a value says, each item of a list by itself, in the form in which words are compared."""
+    if isinstance(value, int | float):  # a flag or a number is one word
+        return frozenset((word,)) if (word := folded(value)) else frozenset()
     return frozenset(word.casefold() for word in tokens_of(value) or () if word)
 
 

@@ -1,20 +1,25 @@
 """Who could get the lead (eligible), who of them has room at this moment (available), and why not the others."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from data.roster import Rep
 from data.store.capacity import Load
-from serving.policy.exploration import Flags
+from serving.policy.conditions import folded
+from serving.policy.exploration import Flags, Floats
 from serving.policy.hours import works_between
-from serving.policy.rulebook import HardRules
+from serving.policy.limits import Limits
+from serving.policy.rep_tests import RuleTest, Words
+from serving.policy.sections import RuleBook
 
 INACTIVE, LEFT, NOT_YET = "inactive", "left", "not hired yet"
 ABSENT, ELSEWHERE, OFF_HOURS, FULL = "absent", "another region", "off hours", "at capacity"
+HAD_IT = "had the lead before"
 
 
 @dataclass(frozen=True)
@@ -22,57 +27,98 @@ class Screening:
     """The roster, screened for one lead."""
 
     eligible: Flags  # over the whole roster
-    available: Flags  # over the whole roster; a subset of `eligible`
-    excluded: Mapping[str, tuple[str, ...]]  # why -> rep ids; "at capacity": eligible, but not available
-
-    def counts(self) -> dict[str, int]:
-        """How many reps were not asked, by reason, the most frequent first."""
-        return {why: len(ids) for why, ids in sorted(self.excluded.items(), key=lambda item: -len(item[1]))}
+    excluded: Mapping[str, tuple[str, ...]]  # why -> rep ids
 
 
-def screen(
-    lead: Mapping[str, Any],
-    reps: Sequence[Rep],
-    loads: Mapping[str, Load],
-    rules: HardRules,
-    *,
-    at: datetime,
-    minutes_for: Callable[[Flags], int],
-) -> Screening:
-    """Eligible and available reps for `lead`.
+class Screener:
+    """A rule book's hard rules laid out for one roster; build a new one when either changes."""
 
-    minutes_for : minutes within which the lead should be contacted, given who is eligible at any hour; the
-        lead's grade, which tells them, is itself an average over the eligible.
-    """
-    why: list[str | None] = [away(rep, at) or _elsewhere(rep, lead, rules) for rep in reps]
-    if rules.working_hours:
-        at_any_hour = np.array([reason is None for reason in why], dtype=bool)
-        works = _Shifts(at, at + timedelta(minutes=minutes_for(at_any_hour)))
-        why = [reason or (None if works.include(rep) else OFF_HOURS) for reason, rep in zip(why, reps, strict=True)]
-    eligible = np.array([reason is None for reason in why], dtype=bool)
-    why = [reason or (None if has_room(rep, loads) else FULL) for reason, rep in zip(why, reps, strict=True)]
-    excluded: dict[str, list[str]] = {}
-    for reason, rep in zip(why, reps, strict=True):
-        if reason is not None:
-            excluded.setdefault(reason, []).append(rep.rep_id)
-    return Screening(
-        eligible=eligible,
-        available=np.array([reason is None for reason in why], dtype=bool),
-        excluded={reason: tuple(ids) for reason, ids in excluded.items()},
-    )
+    def __init__(self, rules: RuleBook, reps: Sequence[Rep]) -> None:
+        self.reps = tuple(reps)
+        self.limits = Limits(rules, self.reps)
+        self._rules = rules.eligibility
+        self._ids = np.array([rep.rep_id for rep in reps], dtype=object)
+        self._place = {rep.rep_id: place for place, rep in enumerate(reps)}
+        self._active = np.array([rep.active for rep in reps], dtype=bool)
+        self._hired = _instants([rep.hired_at for rep in reps], -np.inf)
+        self._left = _instants([rep.left_at for rep in reps], np.inf)
+        # Without an end an absence lasts, without a begin it has begun; with neither there is none.
+        stated = np.array([rep.absent_from is not None or rep.absent_until is not None for rep in reps], dtype=bool)
+        self._gone = np.where(stated, _instants([rep.absent_from for rep in reps], -np.inf), np.inf)
+        self._back = _instants([rep.absent_until for rep in reps], np.inf)
+        self._regions = Words(reps, lambda rep: (*rep.regions, rep.region or ""))
+        self._tests = [RuleTest(rule, reps) for rule in self._rules.rules]
+        self._shifts = _Shifts(reps)
 
+    def screen(
+        self,
+        lead: Mapping[str, Any],
+        *,
+        at: datetime,
+        minutes_for: Callable[[Flags], int],
+        had_it: Sequence[str] = (),
+    ) -> Screening:
+        """Who is eligible for `lead`, and the first reason in the order of the rules for everybody else.
 
-def has_room(rep: Rep, loads: Mapping[str, Load]) -> bool:
-    """Whether the rep is below every limit; one who is not in `loads` has none of our leads."""
-    load = loads.get(rep.rep_id, Load(open=rep.open_count, today=0))
-    below_open = rep.capacity is None or load.open < rep.capacity
-    return below_open and (rep.daily_limit is None or load.today < rep.daily_limit)
+        minutes_for : minutes within which the lead should be contacted, given who is eligible at any hour; the
+            lead's grade, which tells them, is itself an average over the eligible.
+        had_it : rep ids from whom the lead was taken, and who do not get it back yet.
+        """
+        found = self.at_any_hour(lead, at, had_it)
+        if not self._rules.working_hours or not self._shifts.stated:
+            return found
+        working = self.working(at, minutes_for(found.eligible))
+        return Screening(found.eligible & working, self._noted(found.excluded, found.eligible & ~working, OFF_HOURS))
 
+    def at_any_hour(self, lead: Mapping[str, Any], at: datetime, had_it: Sequence[str] = ()) -> Screening:
+        """The same, whatever the working hours."""
+        left, excluded = np.ones(len(self.reps), dtype=bool), dict[str, tuple[str, ...]]()
+        for why, passes, waived_if_nobody in self._asked(lead, at, had_it):
+            if waived_if_nobody and not (left & passes).any():
+                continue
+            excluded = self._noted(excluded, left & ~passes, why)
+            left = left & passes
+        return Screening(left, excluded)
 
-def covers(rep: Rep, region: str) -> bool:
-    """Whether the rep takes leads from `region`; one who states no region takes all."""
-    stated = {_plain(name) for name in (*rep.regions, rep.region) if name}
-    return not stated or _plain(region) in stated
+    def working(self, at: datetime, minutes: int) -> Flags:
+        """Who is at work at some moment of the next minutes, shape (n_reps,); all where hours do not matter."""
+        if not self._rules.working_hours:
+            return np.ones(len(self.reps), dtype=bool)
+        return self._shifts.working(at, at + timedelta(minutes=minutes))
+
+    def _noted(self, excluded: Mapping[str, tuple[str, ...]], out: Flags, why: str) -> dict[str, tuple[str, ...]]:
+        if not out.any():
+            return dict(excluded)
+        return {**excluded, why: (*excluded.get(why, ()), *self._ids[out].tolist())}
+
+    def _asked(
+        self, lead: Mapping[str, Any], at: datetime, had_it: Sequence[str]
+    ) -> Iterator[tuple[str, Flags, bool]]:
+        """Each rule that is about this lead: the reason for those who break it, who passes, and what if nobody does."""
+        now = at.timestamp()
+        yield INACTIVE, self._active, False
+        yield LEFT, self._left > now, False
+        yield NOT_YET, self._hired <= now, False
+        yield ABSENT, (self._gone > now) | (self._back <= now), False
+        if had_it:
+            had = [self._place.get(rep_id, -1) for rep_id in had_it]
+            yield HAD_IT, ~np.isin(np.arange(len(self.reps)), had), False
+        region = lead.get("region")
+        if self._rules.region and isinstance(region, str) and region.strip():
+            yield ELSEWHERE, self._regions.any_of(frozenset((folded(region),))) | self._regions.unstated, False
+        for test in self._tests:
+            passes = test.passes(lead)
+            if passes is not None:
+                yield test.rule.why, passes, test.rule.waived_if_nobody
+
+    def columns(self) -> frozenset[str]:
+        """The lead's columns that any rule looks at: leads that agree in them are screened alike."""
+        named = {column for test in self._tests for column in (*test.rule.when, test.rule.lead) if column}
+        return frozenset(named | ({"region"} if self._rules.region else set()))
+
+    def room(self, places: NDArray[np.int64], loads: Mapping[str, Load], at: datetime) -> Flags:
+        """Who of the reps at these places is below every limit."""
+        return np.array([self.limits.has_room(int(place), loads, at) for place in places], dtype=bool)
 
 
 def away(rep: Rep, at: datetime) -> str | None:
@@ -89,29 +135,26 @@ def away(rep: Rep, at: datetime) -> str | None:
     return ABSENT if stated and begun and not over else None
 
 
-def _elsewhere(rep: Rep, lead: Mapping[str, Any], rules: HardRules) -> str | None:
-    region = lead.get("region")
-    if not rules.region or not isinstance(region, str) or not region.strip():
-        return None
-    return None if covers(rep, region) else ELSEWHERE
-
-
 class _Shifts:
     """Whose working hours meet a stretch of time; a roster knows few shifts, so each is worked out once."""
 
-    def __init__(self, begin: datetime, end: datetime) -> None:
-        self._begin, self._end = begin, end
-        self._known: dict[tuple[str, str], bool] = {}
+    def __init__(self, reps: Sequence[Rep]) -> None:
+        self._known = sorted({(rep.hours, rep.time_zone) for rep in reps if rep.hours})
+        number = {shift: place for place, shift in enumerate(self._known)}
+        always = len(self._known)  # one who states no hours always works
+        self._of = np.array(
+            [number[rep.hours, rep.time_zone] if rep.hours else always for rep in reps], dtype=np.int64
+        )
 
-    def include(self, rep: Rep) -> bool:
-        """Whether `rep` works at some moment of the stretch; one who states no hours always does."""
-        if not rep.hours:
-            return True
-        shift = (rep.hours, rep.time_zone)
-        if shift not in self._known:
-            self._known[shift] = works_between(*shift, self._begin, self._end)
-        return self._known[shift]
+    @property
+    def stated(self) -> bool:
+        """Whether anybody states hours."""
+        return bool(self._known)
+
+    def working(self, begin: datetime, end: datetime) -> Flags:
+        """Who works at some moment of the stretch, shape (n_reps,)."""
+        return np.array([*(works_between(*shift, begin, end) for shift in self._known), True], dtype=bool)[self._of]
 
 
-def _plain(name: str) -> str:
-    return name.strip().casefold()
+def _instants(moments: Sequence[datetime | None], unknown: float) -> Floats:
+    return np.array([unknown if moment is None else moment.timestamp() for moment in moments], dtype=float)

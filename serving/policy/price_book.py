@@ -95,6 +95,7 @@ class Standing:
     loads: Mapping[str, Load]
     rules: Prices
     pace: Pace
+    usual_value: float | None = None  # of a won lead; where revenue counts, `seen` is in shares of it
 
 
 class PriceBook:
@@ -103,6 +104,7 @@ class PriceBook:
     def __init__(self, standing: Callable[[], Standing]) -> None:
         self._standing = standing  # read when it is time to solve
         self._prices: dict[str, float] = {}
+        self.usual_value: float | None = None  # what one lead of the prices is worth once it is won, where known
         self._lock = threading.Lock()
         self._since = 0
         self._due = threading.Event()
@@ -143,6 +145,7 @@ class PriceBook:
         """Work the prices out from how things stand; readers go over to them at once."""
         now = self._standing()
         self._prices = prices_now(now.seen, now.reps, now.loads, now.rules, now.pace, at=at)
+        self.usual_value = now.usual_value
 
     def _run(self) -> None:
         while True:

@@ -193,6 +193,7 @@ class Duplicates(Section):
     """When two leads are one customer, and whether she keeps her rep."""
 
     same: tuple[Literal["customer_id", "phone", "email", "company"], ...] = ("customer_id", "phone", "email")
+    country: Annotated[str, Field(pattern="^[A-Z]{2}$")] | None = None  # of telephone numbers without a country's code
     sticky: bool = True
     days: Days = 365
 

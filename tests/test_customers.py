@@ -1,0 +1,57 @@
+"""One customer, however she is written down; and nothing plain in the keys by which she is found."""
+
+import pytest
+
+from data.customers import KINDS, customer_keys, normal_form
+
+
+@pytest.mark.parametrize(
+    ("kind", "one", "other"),
+    [
+        ("phone", "+86 138 0013 8000", "13800138000"),
+        ("phone", "0086-13800138000", "+8613800138000"),
+        ("phone", "+49 (30) 901820", "+4930901820"),
+        ("email", "Li.Na@Example.COM", " li.na@example.com "),
+        ("company", "Acme Widgets, Inc.", "ACME WIDGETS"),
+        ("company", "Müller & Söhne GmbH", "müller & söhne"),
+        ("company", "上海明珠科技有限公司", "上海明珠科技股份有限公司"),
+        ("customer_id", "K-7", " K-7"),
+        ("customer_id", 7.0, "7"),
+    ],
+)
+def test_one_customer_however_written(kind, one, other):
+    assert normal_form(kind, one) == normal_form(kind, other) is not None
+
+
+@pytest.mark.parametrize(
+    ("kind", "one", "other"),
+    [
+        ("phone", "13800138000", "13800138001"),
+        ("email", "li@example.com", "li@example.org"),
+        ("company", "Acme Widgets", "Acme Gadgets"),
+    ],
+)
+def test_two_customers_stay_two(kind, one, other):
+    assert normal_form(kind, one) != normal_form(kind, other)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"), [("phone", "n/a"), ("phone", "123"), ("email", "none"), ("email", "a@b@c"), ("phone", None)]
+)
+def test_what_is_no_contact_finds_nobody(kind, value):
+    assert normal_form(kind, value) is None
+
+
+def test_a_national_number_needs_its_country():
+    assert normal_form("phone", "030 901820", country="DE") == normal_form("phone", "+49 30 901820")
+    assert normal_form("phone", "030 901820") == "030901820"  # the same digits are still the same number
+
+
+def test_keys_are_told_apart_by_client_and_kind_and_hold_nothing_plain():
+    lead = {"Mobile Phone": "+86 138 0013 8000", "邮箱": "li@example.com", "company": "Acme Inc", "industry": "steel"}
+    keys = customer_keys("crm", lead, KINDS)
+    assert sorted(keys.values()) == ["company", "email", "phone"]
+    assert keys.keys().isdisjoint(customer_keys("other", lead, KINDS))
+    assert list(customer_keys("crm", lead, ("phone",)).values()) == ["phone"]
+    assert customer_keys("crm", {"phone": "13800138000"}, ("phone",)).keys() <= keys.keys()
+    assert all(len(key) == 64 and set(key) <= set("0123456789abcdef") for key in keys)
