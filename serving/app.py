@@ -15,6 +15,7 @@ from data.settings import Settings
 from data.store.keys import Key
 from serving import (
     metrics,
+    routes_customers,
     routes_decisions,
     routes_hooks,
     routes_privacy,
@@ -46,6 +47,7 @@ FRAMEWORK: Rules = {
 }
 ROUTES = (
     routes_decisions,
+    routes_customers,
     routes_roster,
     routes_rules,
     routes_reports,

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from data.roster import Rep
 from data.store.capacity import Load
-from serving.policy.eligibility import FULL, Screener
+from serving.policy.eligibility import FULL, Screener, away
 from serving.policy.hours import parse_hours, works_between, zone
-from serving.policy.rulebook import HardRules, RuleBook
+from serving.policy.rulebook import HardRules, RuleBook, parse_rule_book
 
 MONDAY = datetime(2026, 3, 2, 9, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -205,3 +205,48 @@ def test_hours_that_cannot_be_read_say_what_was_expected(text):
 def test_a_time_zone_that_does_not_exist_is_refused(name):
     with pytest.raises(ValueError, match="time zone"):
         zone(name)
+
+
+@given(roster)
+def test_the_screener_agrees_with_asking_one_rep_after_the_other(reps):
+    found = screened({"lead_id": "L-1"}, reps, rules=HardRules(working_hours=False))
+    asked = {rep.rep_id: away(rep, MONDAY) for rep in reps}
+    assert {why: set(ids) for why, ids in found.excluded.items() if why != FULL} == {
+        why: {rep_id for rep_id, said in asked.items() if said == why} for why in {*asked.values()} - {None}
+    }
+
+
+def rule(line, reps, lead):
+    book = parse_rule_book("eligibility:\n  rules:\n    - {why: it, " + line + "}\n")
+    found = Screener(book, reps).screen({"lead_id": "L-1", **lead}, at=MONDAY, minutes_for=lambda _: 120)
+    return "".join(rep.rep_id for rep, kept in zip(reps, found.eligible, strict=True) if kept)
+
+
+STAFF = (
+    Rep("a", team="key accounts", skills=("steel", "rail"), languages=("zh", "en"), attributes={"level": 3}),
+    Rep("b", team="north", skills=("steel",), languages=("EN",), attributes={"level": 1, "accounts": "K-1;K-2"}),
+    Rep("c", team="north", attributes={"product_line": "pumps"}),
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "lead", "kept"),
+    [
+        ("lead: language, rep: languages", {"language": "en"}, "abc"),  # c states none
+        ("lead: language, rep: languages, unstated: fails", {"language": "En"}, "ab"),
+        ("lead: language, rep: languages, unstated: fails", {}, "abc"),  # the lead does not say
+        ("lead: needs, rep: skills, must: include_all", {"needs": "steel;rail"}, "ac"),
+        ("lead: needs, rep: skills", {"needs": ["rail", "road"]}, "ac"),
+        ("lead: level, must: at_least", {"level": 2}, "ac"),
+        ("lead: level, must: at_most, unstated: fails", {"level": "2"}, "b"),
+        ("lead: product_line, unstated: fails", {"product_line": "Pumps"}, "c"),
+        ("lead: team, must: differ", {"team": "north"}, "a"),
+        ("when: {segment: big}, reps: {team: key accounts}", {"segment": "Big"}, "a"),
+        ("when: {segment: big}, reps: {team: key accounts}", {"segment": "small"}, "abc"),
+        ("lead: account, rep: accounts, unstated: fails, waived_if_nobody: true", {"account": "K-2"}, "b"),
+        ("lead: account, rep: accounts, unstated: fails, waived_if_nobody: true", {"account": "K-9"}, "abc"),
+        ("reps: {level: {at_least: 3}}", {}, "a"),
+    ],
+)
+def test_rules_over_any_columns_by_hand(line, lead, kept):
+    assert rule(line, STAFF, lead) == kept

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import bindparam, delete, select, text
 from sqlalchemy.engine import Connection
 
+from data.store import customers
 from data.store.columns import Json
 from data.store.tables import personal_data
 
@@ -48,7 +49,11 @@ def read_many(conn: Connection, client_id: str, lead_ids: Sequence[str]) -> dict
 
 
 def erase(tx: Connection, client_id: str, lead_id: str) -> bool:
-    """Whether there was something to erase; decisions and outcomes stay, without the person."""
+    """Whether there was something to erase; decisions and outcomes stay, without the person.
+
+    The keys by which the customer's other leads would find her go too.
+    """
+    customers.forget(tx, client_id, lead_id)
     gone = tx.execute(
         delete(personal_data).where(personal_data.c.client_id == client_id, personal_data.c.lead_id == lead_id)
     )
