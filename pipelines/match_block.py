@@ -4,6 +4,7 @@ Scoring and explaining need the block alone, so blocks can be worked on side by 
 block to the next, with the slots that are left and the prices.
 """
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -17,11 +18,11 @@ from features.columns import SECONDS_A_DAY
 from features.spells import lead_matrix
 from serving.block_scores import BlockScorer, BlockScores, Screened
 from serving.policy.arms import drawn, fraction
-from serving.policy.eligibility import has_room, screen
+from serving.policy.eligibility import Screener
 from serving.policy.exploration import EARN, smoothed
+from serving.policy.limits import Limits
 from serving.policy.prices import SERVED, assign_jointly, shadow_prices
 from serving.policy.rulebook import RuleBook
-from serving.policy.sections import HardRules
 from serving.policy.stream_prices import STEP, moved, serve_in_order, usual_lead
 from serving.reasons import ReasonTexts, unassigned_text
 
@@ -76,12 +77,15 @@ class Given:
     standing: Standing
 
 
-def slots(rep: Rep) -> float:
-    """Leads the rep can take now: below the limit on open leads and below the day's."""
-    if not has_room(rep, {}):
-        return 0.0
-    room = np.inf if rep.capacity is None else float(rep.capacity - rep.open_count)
-    return min(room, np.inf if rep.daily_limit is None else float(rep.daily_limit))
+def slots(rules: RuleBook, reps: Sequence[Rep], at: datetime) -> np.ndarray:
+    """Leads that each rep can take now, (n_reps,): below the limit on open leads and below the day's; inf: no limit."""
+    limits = Limits(rules, reps)
+    return np.array([_room(rep, *limits.of(place, at)) for place, rep in enumerate(reps)])
+
+
+def _room(rep: Rep, most_open: int | None, most_today: int | None) -> float:
+    room = np.inf if most_open is None else float(most_open - rep.open_count)
+    return max(min(room, np.inf if most_today is None else float(most_today)), 0.0)
 
 
 def lay_out(matching: Matching, leads: pd.DataFrame) -> Laid:
@@ -98,18 +102,13 @@ def eligibility(leads: pd.DataFrame, probability: np.ndarray, matching: Matching
     grade, so leads alike in these are screened once.
     """
     rules, reps = matching.rules, matching.scorer.scorer.reps
-    any_hour = rules.eligibility.model_copy(update={"working_hours": False})
-    classes, kinds = _kinds(leads, rules.eligibility)
+    screener = Screener(rules, reps)
+    classes, kinds = _kinds(leads, screener.columns())
     masks: list[np.ndarray] = []
     found = np.empty(len(leads), dtype=np.intp)
-
-    def screened(lead: dict[str, Any], minutes: int | None) -> np.ndarray:
-        asked = rules.eligibility if minutes is not None else any_hour
-        return screen(lead, reps, {}, asked, at=matching.at, minutes_for=lambda _: minutes or 1).eligible
-
     for kind, lead in enumerate(kinds):
         rows = np.flatnonzero(classes == kind)
-        mask = screened(lead, None)
+        mask = screener.at_any_hour(lead, matching.at).eligible
         if not rules.eligibility.working_hours or not mask.any():
             found[rows] = len(masks)
             masks.append(mask)
@@ -117,14 +116,13 @@ def eligibility(leads: pd.DataFrame, probability: np.ndarray, matching: Matching
         grades = matching.scorer.grade(probability[rows][:, mask].mean(axis=1))
         for grade in np.unique(grades):
             found[rows[grades == grade]] = len(masks)
-            masks.append(screened(lead, rules.contact_within_minutes.minutes(str(grade))))
+            masks.append(mask & screener.working(matching.at, rules.contact_within_minutes.minutes(str(grade))))
     return Screened(found, np.array(masks, dtype=bool).reshape(len(masks), len(reps)))
 
 
-def _kinds(leads: pd.DataFrame, rules: HardRules) -> tuple[np.ndarray, list[dict[str, Any]]]:
-    """Which leads are alike to the hard rules, (n,), and one lead of each kind."""
-    asked = ["region", *(name for rule in rules.rules for name in (rule.lead, *rule.when))]
-    there = [column for column in dict.fromkeys(asked) if column in leads]
+def _kinds(leads: pd.DataFrame, asked: Collection[str]) -> tuple[np.ndarray, list[dict[str, Any]]]:
+    """Which leads are alike in the columns that the hard rules ask for, (n,), and one lead of each kind."""
+    there = sorted(column for column in asked if column in leads)
     if not there:
         return np.zeros(len(leads), dtype=np.intp), [{}] if len(leads) else []
     values = leads[there].astype(object).where(leads[there].notna(), None)
