@@ -128,7 +128,7 @@ def match(
     parts = Parts(out, job, at)
     leads = LeadFile(leads_file, dataset.description, parts.folder)
     matching = Matching(BlockScorer(Scorer(loaded.model, reps)), rules, parts.at, explore)
-    free = match_block.slots(rules, reps, at) if capacity else np.full(len(reps), np.inf)
+    free = match_block.slots(rules, reps, parts.at) if capacity else np.full(len(reps), np.inf)
     with workers or threads(2) as pool:
         counts = run(matching, leads, free, parts, pool=pool, step=step)
     step(f"writing {out}")
