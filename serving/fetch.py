@@ -1,16 +1,22 @@
-"""A promoted version's files from the model registry, by a throw-away process.
+"""What the service asks of the model registry, by a throw-away process: a version's files, the list, the alias.
 
 The registry's client is large, retries for minutes and has no time-out over a whole download, so no worker
 imports it: a child does, under limits.
 """
 
+import json
+import math
 import os
 import sys
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from serving.child import Limits, answer, run_in_child
-from training.registry import CHAMPION, LARGEST_FILE_BYTES, Registry
+from training.registry import CHAMPION, LARGEST_FILE_BYTES, Registry, Version
+
+MOST_VERSIONS = 12  # that the list tells of, newest first
 
 Fetch = Callable[[str, Path], None]  # (version, folder to fill); raises ChildFailedError
 
@@ -22,14 +28,26 @@ def fetcher(home: Path, *, timeout_s: float, seconds: float = 60.0) -> Fetch:
     """
 
     def fetch(version: str, to: Path) -> None:
-        _ask_registry([str(home.resolve()), str(timeout_s), version, str(to.resolve())], seconds)
+        _ask_registry(["download", str(home.resolve()), str(timeout_s), version, str(to.resolve())], seconds)
 
     return fetch
 
 
 def name_champion(home: Path, version: str, *, timeout_s: float, seconds: float = 60.0) -> None:
     """Move the registry's alias to a version that the ledger made champion. Raises ChildFailedError."""
-    _ask_registry([str(home.resolve()), str(timeout_s), version], seconds)
+    _ask_registry(["name_champion", str(home.resolve()), str(timeout_s), version], seconds)
+
+
+def newest_versions(home: Path, *, timeout_s: float, seconds: float = 60.0) -> list[dict[str, Any]]:
+    """The newest registered versions with what their runs were logged with. Raises ChildFailedError.
+
+    Each is {version, created_at, aliases, digest, run_id, verdict, metrics {name: {value, standard_error}}}.
+    """
+    with tempfile.TemporaryDirectory(prefix="leadmatch-") as scratch:
+        told = Path(scratch) / "versions.json"
+        _ask_registry(["list", str(home.resolve()), str(timeout_s), str(told)], seconds)
+        versions: list[dict[str, Any]] = json.loads(told.read_bytes())
+    return versions
 
 
 def _ask_registry(arguments: list[str], seconds: float) -> None:
@@ -40,12 +58,37 @@ def _ask_registry(arguments: list[str], seconds: float) -> None:
 
 
 def _asked(arguments: Sequence[str]) -> None:
-    home, timeout_s, version, *to = arguments
+    action, home, timeout_s, *given = arguments
     registry = Registry(Path(home), timeout_s=float(timeout_s))
-    if to:
-        registry.download(version, Path(to[0]))
+    if action == "download":
+        version, to = given
+        registry.download(version, Path(to))
+    elif action == "name_champion":
+        registry.set_alias(CHAMPION, given[0])
     else:
-        registry.set_alias(CHAMPION, version)
+        newest = [_plain(registry, one) for one in registry.versions()[:MOST_VERSIONS]]
+        Path(given[0]).write_text(json.dumps(newest), encoding="utf-8")
+
+
+def _plain(registry: Registry, one: Version) -> Mapping[str, Any]:
+    run = registry.run(one.run_id)
+    figures = {
+        name: {"value": _finite(found.value), "standard_error": _finite(found.standard_error)}
+        for name, found in run.metrics.items()
+    }
+    return {
+        "version": one.version,
+        "created_at": one.created_at.isoformat(),
+        "aliases": list(one.aliases),
+        "digest": one.digest,
+        "run_id": one.run_id,
+        "verdict": run.tags.get("verdict"),
+        "metrics": figures,
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 if __name__ == "__main__":

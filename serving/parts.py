@@ -21,6 +21,7 @@ from serving.bundle_store import BundleStore
 from serving.decide import Decider, loads_of
 from serving.fetch import Fetch, fetcher, name_champion
 from serving.in_force import Bundles, Watch
+from serving.model_desk import ModelDesk
 from serving.policy.pace import DAYS, Pace
 from serving.policy.price_book import RECENT, PriceBook, SeenLead, Standing
 from serving.reports.desk import Reports
@@ -42,6 +43,7 @@ class Parts:
     prices: PriceBook
     decider: Decider
     reports: Reports
+    models: ModelDesk
     clock: Callable[[], datetime]
     home: Path  # where secrets of our own lie
 
@@ -52,7 +54,12 @@ class Parts:
 
 
 def put_together(
-    ledger: Ledger, bundles: Bundles, *, home: Path, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ledger: Ledger,
+    bundles: Bundles,
+    *,
+    home: Path,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    registry_timeout_s: float = 2.0,
 ) -> Parts:
     """The parts around an open ledger and a store of bundles; nothing runs in the background yet."""
 
@@ -68,7 +75,8 @@ def put_together(
     prices = PriceBook(standing)
     watch = Watch(bundles, changed=prices.outdate)
     decider = Decider(ledger, watch, prices, clock=clock)
-    return Parts(ledger, watch, prices, decider, Reports(ledger, watch, clock), clock, home)
+    models = ModelDesk(ledger, home, fetcher(home, timeout_s=registry_timeout_s), clock, registry_timeout_s)
+    return Parts(ledger, watch, prices, decider, Reports(ledger, watch, clock), models, clock, home)
 
 
 def recent_leads(conn: Connection, *, revenue: bool = False) -> tuple[list[SeenLead], float | None]:
@@ -143,7 +151,8 @@ class Upkeep:
                 self._bundles.use_last_good("the ledger has not been reached yet")
             timeout_s = self._settings.lock_timeout_ms / 1000
             ledger = Ledger.open(self._settings.ledger_url, lock_timeout_s=timeout_s)
-            parts = put_together(ledger, self._bundles, home=self._settings.home)
+            registry_timeout_s = self._settings.registry_timeout_seconds
+            parts = put_together(ledger, self._bundles, home=self._settings.home, registry_timeout_s=registry_timeout_s)
             parts.prices.start()
             parts.reports.start()
             self._sender = Sender(ledger, parts.home, clock=parts.clock, rng=np.random.default_rng())

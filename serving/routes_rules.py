@@ -1,12 +1,10 @@
-"""Routes of what the decisions go by: the rule book and the model."""
-
-from typing import Any
+"""Routes of the rule book."""
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from data.errors import ConflictError
-from data.store import policies, promotions
+from data.store import policies
 from serving import answers
 from serving.api import PolicyIn
 from serving.asked import caller_of, json_reply, parts_of
@@ -17,7 +15,6 @@ router = APIRouter(tags=["rules"])
 RULES: Rules = {
     ("GET", "/v1/policy"): EVERY_ROLE,
     ("PUT", "/v1/policy"): keys_of("manager", "admin"),
-    ("GET", "/v1/model"): EVERY_ROLE,
 }
 
 
@@ -51,34 +48,3 @@ def put_policy(body: PolicyIn, request: Request) -> Response:
             raise ConflictError("The rule book was changed meanwhile; read it again and change that one.")
         version = policies.activate(tx, body.text, actor=caller.actor, why=body.why, at=parts.clock())
     return json_reply(answers.encoded({"version": version}))
-
-
-@router.get("/v1/model")
-def get_model(request: Request) -> Response:
-    """The model in force: when and on what it was trained, how good it is, and its verdict on the reps."""
-    parts = parts_of(request)
-    with parts.ledger.reading() as conn:
-        in_force = parts.watch.look(conn)
-        promotion = promotions.champion(conn)
-    told: dict[str, Any] = {"model_version": None, "degraded": in_force.degraded, "champion": None}
-    if promotion is not None:
-        told["champion"] = {
-            "model_version": promotion.version,
-            "digest": promotion.digest,
-            "promoted_at": promotion.at,
-            "actor": promotion.actor,
-            "grounds": dict(promotion.grounds),
-        }
-    loaded = in_force.loaded
-    if loaded is not None:
-        told |= {
-            "model_version": loaded.version,
-            "digest": loaded.digest,
-            "source": loaded.source,
-            "verdict": loaded.model.verdict,
-            "distinguishes_reps": loaded.model.speaks,
-            "window_days": loaded.model.window_days,
-            "facts": dict(loaded.model.facts),
-            "about": dict(loaded.about),
-        }
-    return json_reply(answers.encoded(told))

@@ -36,7 +36,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from data.errors import BusyError, ConflictError, InputError
 from data.settings import Settings
-from serving.pages import assignments, home, sign_in, visitor
+from serving.pages import assignments, home, model, sign_in, sources, team, visitor, worth
 from serving.pages.call import Api
 from serving.pages.render import page
 from serving.pages.visitor import PageRules, SignInNeededError
@@ -46,7 +46,7 @@ from serving.quotas import FailedTries
 
 log = logging.getLogger(__name__)
 STATIC = Path(__file__).with_name("static")
-PAGES: tuple[ModuleType, ...] = (home, sign_in, assignments)
+PAGES: tuple[ModuleType, ...] = (home, sign_in, assignments, worth, team, sources, model)
 RULES: PageRules = {address: rule for each in PAGES for address, rule in each.RULES.items()}
 HEADERS = (
     (

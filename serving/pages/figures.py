@@ -44,6 +44,11 @@ class Figures:
         ends = {"low": self.bare_points(low, signed=False), "high": self.bare_points(high, signed=False)}
         return self.say("unit.interval", **ends)
 
+    def percent_interval(self, low: float, high: float) -> str:
+        """An interval of probabilities, its unit once: `24 to 31 %`."""
+        ends = {name: _short(100 * end, whole_from=9.95) for name, end in (("low", low), ("high", high))}
+        return f"{self.say('unit.interval', **ends)} %"
+
     def number(self, value: float | None) -> str:
         """A count or an amount with its thousands apart."""
         if value is None or math.isnan(value):
@@ -74,6 +79,10 @@ class Figures:
         """The date."""
         return Markup("–") if at is None else self._time(at, at.astimezone(self.zone).strftime("%Y-%m-%d"))
 
+    def when(self, stamp: str | None) -> str:
+        """The date of an instant as the interface tells it."""
+        return "–" if stamp is None else instant(stamp).astimezone(self.zone).strftime("%Y-%m-%d")
+
     def lasting(self, seconds: float) -> str:
         """A length of time: `12 min`, `1 h 48 min`, `3 days`."""
         if seconds < HOUR:
@@ -100,6 +109,11 @@ class Figures:
         short = whole if len(whole) <= most else whole[: most - 1] + "…"
         hint = Markup(' title="{}"').format(whole) if short != whole else Markup("")
         return Markup("<bdi{}>{}</bdi>").format(hint, escape(short))
+
+
+def instant(stamp: str) -> datetime:
+    """An instant as the interface tells it."""
+    return datetime.fromisoformat(stamp)
 
 
 def initials(name: str) -> str:

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from serving.auth import keys_of
-from serving.pages.figures import Figures, initials
+from serving.pages.figures import Figures, initials, instant
 from serving.pages.visitor import STAFF, Visitor, here, visitor_of
 from serving.pages.words import Say
 
@@ -32,6 +32,7 @@ env = Environment(
     lstrip_blocks=True,
 )
 env.globals["initials"] = initials
+env.globals["instant"] = instant
 env.filters["as_options"] = lambda values: [(value, value) for value in values]
 
 

@@ -1,5 +1,6 @@
 """What needs somebody's attention: late calls, leads that lie still, a model that drifts, figures that contradict."""
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from serving.reports.facts import Facts, Flags
 from serving.reports.response import MINUTES_A_DAY, deadline_minutes, overdue
 from serving.reports.view import View, moment, number, told
 from training.intervals import Estimate
+from training.metrics import reliability
 
 MOST_ITEMS = 50
 RECENT_DAYS = 30.0
@@ -128,7 +130,7 @@ def _level_is_off(view: View, facts: Facts) -> dict[str, Any]:
     if len(judged) < LEAST_SCORED or not spread:
         return _check(
             "calibration", "medium", False, "Too few leads are old enough to check the predicted level.",
-            "到期的线索太少，无法核对预测水平。", leads=len(judged), ratio=None,
+            "到期的线索太少，无法核对预测水平。", leads=len(judged), ratio=None, bins=[],
         )  # fmt: skip
     ratio, half = float(y.sum() / p.sum()), 1.645 * spread / float(p.sum())
     z = float((y - p).sum()) / spread
@@ -139,6 +141,7 @@ def _level_is_off(view: View, facts: Facts) -> dict[str, Any]:
         + (" Retrain the model." if raised else ""),
         f"实际转化为预测的 {ratio:.0%}。" + ("请重新训练模型。" if raised else ""),
         leads=len(judged), ratio=told(Estimate(ratio, ratio - half, ratio + half)), standard_errors=number(z),
+        bins=[asdict(one) for one in reliability(y, p)],
     )  # fmt: skip
 
 

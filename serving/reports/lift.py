@@ -258,7 +258,7 @@ def _plan(view: View, trial: Trial, facts: Facts, found: PolicyValue) -> dict[st
     made |= {"rate": number(rate), "gain": number(size)}
     if not (0 < rate < 1 and size > 0 and rate + size < 1):
         return made | {"why": "not enough has converted yet to tell how much it takes", "holdout": [], "replay": None}
-    share = float(trial.share[-1])
+    share = round(float(trial.share[-1]), 6)  # facts are kept in single precision
     offered = sorted({*SHARES, share} if 0 < share < 1 else set(SHARES))
     held = [
         {"share": each, "now": each == share, **_until(leads_needed(rate, size, each), len(trial), a_month, view.at)}

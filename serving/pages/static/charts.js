@@ -35,7 +35,8 @@
         ...option,
         xAxis: option.xAxis === undefined ? undefined : axis(option.xAxis, palette),
         yAxis: option.yAxis === undefined ? undefined : axis(option.yAxis, palette),
-        tooltip: { trigger: "axis", confine: true, backgroundColor: palette.card, borderColor: palette.line, textStyle: { color: palette.text, fontFamily: font }, ...option.tooltip },
+        // As text in the picture: the content policy lets no markup with styles in.
+        tooltip: { trigger: "axis", renderMode: "richText", confine: true, backgroundColor: palette.card, borderColor: palette.line, textStyle: { color: palette.text, fontFamily: font }, ...option.tooltip },
       }, true);
     }
   }

@@ -1,0 +1,161 @@
+"""Team: who carries how much, who is away, whether it is fair, who answers how fast, and what each is good at."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+from anyio import to_thread
+from fastapi import APIRouter, Request
+from starlette.responses import RedirectResponse, Response
+
+from data.roster import Rep
+from serving.pages.axis import axis_of
+from serving.pages.figures import instant
+from serving.pages.render import page
+from serving.pages.span import span_of
+from serving.pages.visitor import (
+    MANAGERS,
+    STAFF,
+    PageRules,
+    Visitor,
+    ask,
+    form_of,
+    parts_of,
+    visitor_of,
+)
+from serving.parts import Parts
+from serving.problems import FieldError, Problem
+
+router = APIRouter()
+RULES: PageRules = {
+    ("GET", "/team"): STAFF,
+    ("GET", "/team/{rep_id}"): STAFF,
+    ("POST", "/team/{rep_id}/absence"): MANAGERS,
+}
+CALENDAR_DAYS = 28
+
+
+@router.get("/team")
+async def team(request: Request) -> Response:
+    """All reps, with what each report says of them in one row."""
+    reps = await to_thread.run_sync(roster_of, parts_of(request))
+    visitor = visitor_of(request)
+    span = span_of("/team", request.query_params, reps, visitor)
+    told = {name: await ask(request, "GET", f"/v1/reports/{name}", **span.asked) for name in REPORTS}
+    rows = joined(told)
+    return page(
+        request,
+        "team.html",
+        span=span,
+        rows=rows,
+        load=told["load"],
+        fairness=told["fairness"],
+        response=told["response"],
+        complete=all(each["complete"] for each in told.values()),
+        verdict=told["reps"]["verdict"],
+        share_axis=axis_of(row["share"] for row in rows),
+        conversion_axis=axis_of(row["conversion"] for row in rows),
+        above_axis=axis_of(row["above_expected"] for row in rows),
+        calendar=calendar(told["load"]["reps"], visitor),
+        newcomers=[row for row in rows if row["newcomer"]],
+    )
+
+
+REPORTS = ("load", "fairness", "response", "reps")
+
+
+@router.get("/team/{rep_id}")
+async def one_rep(request: Request, rep_id: str) -> Response:
+    """One rep: her figures, and her strengths as the model sees them."""
+    reps = await to_thread.run_sync(roster_of, parts_of(request))
+    rep = next((each for each in reps if each.rep_id == rep_id), None)
+    if rep is None:
+        raise Problem(404, "There is no such rep on the roster.")
+    span = span_of(f"/team/{quote(rep_id, safe='')}", request.query_params, (), visitor_of(request))
+    told = {name: await ask(request, "GET", f"/v1/reports/{name}", **span.asked) for name in REPORTS}
+    row = next(each for each in joined(told) if each["rep_id"] == rep_id)
+    model = row["model"]
+    effects = [model["overall"], *model["strengths"]] if "overall" in model else []
+    return page(
+        request,
+        "team_rep.html",
+        span=span,
+        rep=rep,
+        row=row,
+        effects=effects,
+        effects_axis=axis_of(effects),
+        verdict=told["reps"]["verdict"],
+        complete=all(each["complete"] for each in told.values()),
+    )
+
+
+@router.post("/team/{rep_id}/absence")
+async def absence(request: Request, rep_id: str) -> Response:
+    """Say from which day to which a rep is away; two empty days: she is back."""
+    form, visitor = await form_of(request), visitor_of(request)
+    first, last = (_day(form.get(name, ""), name) for name in ("from", "until"))
+    change = {
+        "absent_from": _midnight(first, visitor) if first else None,
+        "absent_until": _midnight(last + timedelta(days=1), visitor) if last else None,
+    }
+    await ask(request, "PATCH", f"/v1/reps/{quote(rep_id, safe='')}", change)
+    return RedirectResponse(f"/team/{quote(rep_id, safe='')}", 303)
+
+
+def roster_of(parts: Parts) -> tuple[Rep, ...]:
+    """The roster in force."""
+    with parts.ledger.reading() as conn:
+        return parts.watch.look(conn).roster.reps
+
+
+def joined(told: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """One row a rep, from four reports; the roster's reps are in all but the response times."""
+    response = {row["rep_id"]: row for row in told["response"]["reps"]}
+    fairness = {row["rep_id"]: row for row in told["fairness"]["reps"]}
+    results = {row["rep_id"]: row for row in told["reps"]["reps"]}
+    return [
+        {
+            **row,
+            "share": fairness[row["rep_id"]]["share"],
+            "fair_share": fairness[row["rep_id"]]["fair_share"],
+            "newcomer": fairness[row["rep_id"]]["newcomer"],
+            "response": response.get(row["rep_id"]),
+            **{name: results[row["rep_id"]][name] for name in ("conversion", "above_expected", "won", "lost", "model")},
+        }
+        for row in told["load"]["reps"]
+        if row["rep_id"] in fairness and row["rep_id"] in results
+    ]
+
+
+def calendar(rows: Sequence[Mapping[str, Any]], visitor: Visitor) -> dict[str, Any]:
+    """The coming four weeks with everybody who is away in them; places are days from today."""
+    today = visitor.now.astimezone(visitor.zone).date()
+    days = [today + timedelta(days=number) for number in range(CALENDAR_DAYS)]
+    away = []
+    for row in rows:
+        begin, end = row["absent_from"], row["absent_until"]
+        if begin is None and end is None:
+            continue
+        first = _place(begin, today, visitor) if begin else 0.0
+        last = _place(end, today, visitor) if end else float(CALENDAR_DAYS)
+        if last > 0 and first < CALENDAR_DAYS:
+            left, right = max(first, 0.0), min(last, float(CALENDAR_DAYS))
+            away.append({**row, "left": left, "width": right - left})
+    return {"days": days, "away": away, "weeks": [number for number, day in enumerate(days) if day.weekday() == 0]}
+
+
+def _place(stamp: str, today: date, visitor: Visitor) -> float:
+    local = instant(stamp).astimezone(visitor.zone)
+    return round((local.date() - today).days + local.hour / 24, 2)
+
+
+def _day(text: str, field: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise Problem(422, "The day cannot be read.", [FieldError(field, "must be a day such as 2026-03-02")]) from None
+
+
+def _midnight(day: date, visitor: Visitor) -> str:
+    return datetime(day.year, day.month, day.day, tzinfo=visitor.zone).astimezone(UTC).isoformat()
