@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from data.roster import Rep
 from features.columns import SECONDS_A_DAY
 from serving import bundle
-from serving.fetch import fetcher
+from serving.fetch import fetcher, newest_versions
 from training import model_files
 from training.conversion import RosterModel
 from training.metrics import Estimate
@@ -161,6 +161,15 @@ def test_a_throw_away_process_fetches_the_same(registry, run, sealed, key, tmp_p
     home = Path(registry._artifacts).parent
     fetcher(home, timeout_s=2.0)(run.model_version, tmp_path)
     assert bundle.verify(tmp_path, key.public_key()) == bundle.verify(sealed, key.public_key())
+
+
+def test_a_throw_away_process_lists_the_versions_with_their_figures(registry, run, sealed, key, tmp_path):
+    listed = newest_versions(Path(registry._artifacts).parent, timeout_s=2.0)
+    newest = next(each for each in listed if each["version"] == run.model_version)
+    assert newest["run_id"] == run.run_id
+    assert newest["verdict"] == "rep_matters"
+    assert newest["metrics"]["log_loss"] == {"value": 0.4, "standard_error": 0.01}
+    assert newest["metrics"]["auc"]["standard_error"] is None
 
 
 def test_only_a_bundles_own_names_are_downloaded(registry, sealed, key, small_model, tmp_path):

@@ -81,7 +81,11 @@ class Figures:
 
     def when(self, stamp: str | None) -> str:
         """The date of an instant as the interface tells it."""
-        return "–" if stamp is None else instant(stamp).astimezone(self.zone).strftime("%Y-%m-%d")
+        return "–" if stamp is None else self.when_at(instant(stamp))
+
+    def when_at(self, at: datetime) -> str:
+        """The date, as text alone."""
+        return at.astimezone(self.zone).strftime("%Y-%m-%d")
 
     def lasting(self, seconds: float) -> str:
         """A length of time: `12 min`, `1 h 48 min`, `3 days`."""

@@ -30,6 +30,10 @@ class Span:
         """The query of a report."""
         return {"since": self.since.isoformat() if self.since else None, "team": self.team}
 
+    def of_team(self, reps: Sequence[Rep]) -> list[Rep]:
+        """The reps that are looked at."""
+        return [rep for rep in reps if self.team is None or rep.team == self.team]
+
     def address(self, **changed: str | None) -> str:
         """The page with some of it changed."""
         chosen = None if self.range == USUAL else self.range

@@ -11,7 +11,6 @@ from starlette.responses import RedirectResponse, Response
 
 from data.roster import Rep
 from serving.pages.axis import axis_of
-from serving.pages.figures import instant
 from serving.pages.render import page
 from serving.pages.span import span_of
 from serving.pages.visitor import (
@@ -57,7 +56,7 @@ async def team(request: Request) -> Response:
         share_axis=axis_of(row["share"] for row in rows),
         conversion_axis=axis_of(row["conversion"] for row in rows),
         above_axis=axis_of(row["above_expected"] for row in rows),
-        calendar=calendar(told["load"]["reps"], visitor),
+        calendar=calendar(span.of_team(reps), visitor),
         newcomers=[row for row in rows if row["newcomer"]],
     )
 
@@ -128,25 +127,24 @@ def joined(told: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def calendar(rows: Sequence[Mapping[str, Any]], visitor: Visitor) -> dict[str, Any]:
+def calendar(reps: Sequence[Rep], visitor: Visitor) -> dict[str, Any]:
     """The coming four weeks with everybody who is away in them; places are days from today."""
     today = visitor.now.astimezone(visitor.zone).date()
     days = [today + timedelta(days=number) for number in range(CALENDAR_DAYS)]
     away = []
-    for row in rows:
-        begin, end = row["absent_from"], row["absent_until"]
-        if begin is None and end is None:
+    for rep in reps:
+        if rep.absent_from is None and rep.absent_until is None:
             continue
-        first = _place(begin, today, visitor) if begin else 0.0
-        last = _place(end, today, visitor) if end else float(CALENDAR_DAYS)
+        first = _place(rep.absent_from, today, visitor) if rep.absent_from else 0.0
+        last = _place(rep.absent_until, today, visitor) if rep.absent_until else float(CALENDAR_DAYS)
         if last > 0 and first < CALENDAR_DAYS:
             left, right = max(first, 0.0), min(last, float(CALENDAR_DAYS))
-            away.append({**row, "left": left, "width": right - left})
+            away.append({"rep": rep, "left": left, "width": right - left})
     return {"days": days, "away": away, "weeks": [number for number, day in enumerate(days) if day.weekday() == 0]}
 
 
-def _place(stamp: str, today: date, visitor: Visitor) -> float:
-    local = instant(stamp).astimezone(visitor.zone)
+def _place(at: datetime, today: date, visitor: Visitor) -> float:
+    local = at.astimezone(visitor.zone)
     return round((local.date() - today).days + local.hour / 24, 2)
 
 

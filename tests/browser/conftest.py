@@ -119,3 +119,25 @@ def person(stage, browser):
     for context in opened:
         context.close()
     assert [each for each in problems if "status of 4" not in each] == []
+
+
+@pytest.fixture(scope="session")
+def stage_kind(desk_class):
+    """The class of a stage, for a test that furnishes one of its own."""
+    return stage_class(desk_class)
+
+
+@pytest.fixture(scope="session")
+def axe():
+    """axe(page): what would keep somebody out of the page, serious or worse."""
+    script = (Path(__file__).parent.parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
+
+    def violations(page):
+        page.evaluate(script)
+        return page.evaluate(
+            """async () => (await axe.run(document, {resultTypes: ["violations"]})).violations
+            .filter(each => ["serious", "critical"].includes(each.impact))
+            .map(each => each.id + ": " + each.nodes.slice(0, 3).map(node => node.html.slice(0, 160)).join(" | "))"""
+        )
+
+    return violations

@@ -1,0 +1,194 @@
+"""The pages of figures in a browser: they say what the interface says, and what is changed there changes here."""
+
+import contextlib
+import re
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+PAGES = ("/worth", "/team", "/team/R-1", "/sources", "/model")
+LANGUAGES, WIDTHS = ("en", "zh"), (1440, 390)
+DAYS, A_DAY = 70, 3
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory, small_model, stage_kind):
+    """A floor that has worked for ten weeks, with what came of its leads."""
+    made = stage_kind(f"sqlite:///{tmp_path_factory.mktemp('figures')}/ledger.db", small_model)
+    began = datetime.now(UTC) - timedelta(days=DAYS)
+    made.now = began
+    made.roster(
+        {"rep_id": "R-0", "name": "Li Na", "team": "East", "skills": ["manufacturing"], "capacity": 400},
+        {"rep_id": "R-1", "name": "王伟", "team": "East", "skills": ["retail"]},
+        {"rep_id": "R-2", "name": "Kevin Zhao", "team": "South", "hired_at": "2026-10-01"},
+    )
+    rng, events = np.random.default_rng(4), []
+    for number in range(DAYS * A_DAY):
+        made.now = began + timedelta(days=number / A_DAY)
+        told = made.assign(
+            f"F-{number}", industry=("manufacturing", "retail")[number % 2], company_size=int(20 + number % 90),
+            source=("web form", "referral", "展会")[number % 3], created_at=made.now.isoformat(),
+        ).json()  # fmt: skip
+        happened = [("contacted", 0.03)] if number % 5 else []
+        happened += [("won", 4.0)] if rng.random() < told["probability"] else [("lost", 6.0)] if number % 2 else []
+        events += [
+            {"event_id": f"{number}-{event}", "lead_id": f"F-{number}", "event": event, "reason": "no budget",
+             "occurred_at": (made.now + timedelta(days=after)).isoformat()}
+            for event, after in happened if made.now + timedelta(days=after) < began + timedelta(days=DAYS)
+        ]  # fmt: skip
+    made.now = None
+    assert made.call("POST", "/v1/outcomes", events).status_code == 200
+    yield made
+    made.close()
+
+
+def report(stage, name):
+    return stage.call("GET", f"/v1/reports/{name}", role="manager").json()
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_stands_in_both_languages_wide_and_narrow(stage, person, path):
+    page = person("manager")
+    for language in LANGUAGES:
+        page.context.add_cookies([{"name": "leadmatch_language", "value": language, "url": stage.url}])
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 900})
+            assert page.goto(stage.url + path).status == 200
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, (language, width)
+            assert page.get_attribute("html", "lang").startswith(language)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_no_page_keeps_anybody_out(stage, person, axe, path):
+    page = person("manager")
+    page.goto(stage.url + path)
+    assert axe(page) == []
+
+
+def test_the_verdict_is_the_reports_own_sentence(stage, person):
+    lift = report(stage, "lift")
+    page = person("analyst")
+    page.goto(f"{stage.url}/worth?range=all")
+    assert page.inner_text(".verdict .sentence") == lift["verdict"]["text"]["en"]
+    gains = page.eval_on_selector_all(".section:has(#gain) tbody tr", "rows => rows.length")
+    assert gains == len(lift["over_time"]) > 10
+    shown = page.inner_text("table.figures >> nth=0")
+    assert f"{100 * lift['doubly_robust']['value']:+.1f}".replace("-", "−") in shown
+
+
+def test_whiskers_stand_where_the_figures_say(stage, person):
+    page = person("manager")
+    page.goto(f"{stage.url}/sources?range=all")
+    rows = report(stage, "sources")["sources"]
+    first = max(rows, key=lambda row: row["leads"])
+    band = page.locator("tbody tr >> nth=0 >> svg.whisker >> nth=1 >> rect.band")
+    everything = [row["conversion"]["high"] for row in rows] + [report(stage, "sources")["all"]["conversion"]["high"]]
+    expected = 100 * first["conversion"]["low"] / (1.04 * max(everything))
+    assert float(band.get_attribute("x")) == pytest.approx(expected, abs=0.02)
+
+
+def test_an_alert_opens_the_leads_it_is_about(stage, person):
+    overdue = next(each for each in report(stage, "alerts")["alerts"] if each["kind"] == "overdue")
+    page = person("manager")
+    page.goto(f"{stage.url}/sources")
+    page.click("#alerts summary >> nth=0")
+    assert page.inner_text(".alert-items a >> nth=0") == overdue["items"][0]["lead_id"]
+
+
+def test_an_absence_set_here_keeps_leads_away(stage, person):
+    page = person("manager")
+    page.goto(f"{stage.url}/team/R-1")
+    today = datetime.now(UTC).date()
+    page.fill("input[name=from]", (today - timedelta(days=2)).isoformat())
+    page.fill("input[name=until]", (today + timedelta(days=5)).isoformat())
+    page.click("form:has(input[name=from]) button")
+    rep = next(each for each in stage.call("GET", "/v1/reps").json()["reps"] if each["rep_id"] == "R-1")
+    assert rep["absent_until"] is not None
+    told = stage.assign("F-away", industry="retail").json()
+    assert told["excluded"]
+    page.goto(f"{stage.url}/team")
+    assert page.locator(".calendar-row a").first.inner_text() == "王伟"
+    page.goto(f"{stage.url}/team/R-1")
+    page.click("text=Back now")
+    rep = next(each for each in stage.call("GET", "/v1/reps").json()["reps"] if each["rep_id"] == "R-1")
+    assert rep["absent_until"] is None
+
+
+def test_strengths_that_may_be_noise_do_not_look_like_talent(stage, person):
+    page = person("manager")
+    page.goto(f"{stage.url}/team/R-1")
+    model = next(each for each in report(stage, "reps")["reps"] if each["rep_id"] == "R-1")["model"]
+    clear = sum(each["clear"] for each in [model["overall"], *model["strengths"]])
+    table = page.locator("table.figures").last
+    assert table.locator("tbody tr").count() == 1 + len(model["strengths"])
+    assert table.locator("tbody tr:not(.faded)").count() == clear
+
+
+def test_an_analyst_is_shown_no_way_to_change_anything(stage, person):
+    page = person("analyst")
+    for path in ("/team/R-1", "/model"):
+        page.goto(stage.url + path)
+        assert page.locator("main form[method=post]").count() == 0
+
+
+def test_a_registry_that_is_down_leaves_the_rest_of_the_page(stage, person, monkeypatch):
+    from serving import model_desk
+    from serving.child import ChildFailedError
+
+    def down(home, timeout_s):
+        raise ChildFailedError("not done after 60 seconds")
+
+    monkeypatch.setattr(model_desk, "newest_versions", down)
+    monkeypatch.setattr(stage.parts.models, "_kept", None)
+    page = person("manager")
+    page.goto(f"{stage.url}/model")
+    page.wait_for_selector("#versions .note")
+    assert "cannot be asked now" in page.inner_text("#versions .note")
+    assert re.search("Version 7", page.inner_text(".verdict"))
+
+
+def test_versions_stand_beside_each_other_and_one_is_promoted_with_a_reason(stage, person, monkeypatch):
+    from serving import model_desk
+
+    figures = {"log_loss": {"value": 0.33, "standard_error": 0.004}, "auc": {"value": 0.7, "standard_error": 0.01}}
+    versions = [
+        {"version": number, "created_at": "2026-03-01T00:00:00+00:00", "aliases": [], "digest": "d" * 64,
+         "run_id": "a" * 32, "verdict": "rep_matters", "metrics": figures}
+        for number in ("9", "8")
+    ]  # fmt: skip
+    asked = []
+    monkeypatch.setattr(model_desk, "newest_versions", lambda home, timeout_s: versions)
+    monkeypatch.setattr(stage.parts.models, "_kept", None)
+    monkeypatch.setattr(stage.parts.models, "promote", lambda version, **given: asked.append((version, given)) or made)
+    monkeypatch.setattr(stage.parts.models, "move_alias", lambda version: None)
+    made = _promotion("9", stage.parts.clock())
+    page = person("manager")
+    page.goto(f"{stage.url}/model")
+    page.click("text=Promote… >> nth=0")
+    page.fill("#versions input[name=why] >> nth=0", "better on the newest rows")
+    page.click("text=Put version 9 in force")
+    page.wait_for_url(f"{stage.url}/model")
+    ((version, given),) = asked
+    assert (version, given["why"]) == ("9", "better on the newest rows")
+
+
+def _promotion(version, at):
+    from data.store.promotions import Promotion
+
+    return Promotion(1, version, "d" * 64, None, "manager", {"grounds": ["by hand"]}, at)
+
+
+def test_an_empty_floor_says_what_to_do(stage_kind, tmp_path, browser):
+    empty = stage_kind(f"sqlite:///{tmp_path}/ledger.db", None)
+    with contextlib.closing(empty), contextlib.closing(browser.new_context(locale="en-GB")) as context:
+        page = context.new_page()
+        page.goto(empty.link("manager"))
+        page.click("button.primary")
+        for path, command in (
+            ("/worth", "leadmatch plan"),
+            ("/team", "leadmatch roster put"),
+            ("/model", "leadmatch train"),
+        ):
+            page.goto(empty.url + path)
+            assert command in page.inner_text(".empty code")
