@@ -21,6 +21,8 @@ OTHER = "(other)"
 SECONDS_A_DAY = 86_400.0
 US_A_DAY = 86_400 * 10**6
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MANY_ROWS = 1_000
+ONE_KIND = frozenset({"string", "floating", "integer", "boolean", "empty"})  # in pandas' words, missing ones aside
 QUARTER_HOUR = 900  # seconds
 YES = frozenset({"yes", "true", "y", "t", "on", "是", "有"})
 NO = frozenset({"no", "false", "n", "f", "off", "否", "无"})
@@ -105,13 +107,15 @@ class ColumnContract:
         if column.kind == "number":
             return numbers(values)
         if column.kind == "flag":
-            return np.array([flag_of(value) for value in values])
+            codes, distinct = by_value(values)
+            return np.array([*map(flag_of, distinct), np.nan])[codes]
         if column.kind == "date":
             return created - instants(values)  # days that this date lies before the lead's arrival
         lookup, other = self._lookups[column.name], float(len(column.levels))
         if column.kind == "category":
-            levels = [level_of(value) for value in values]
-            return np.array([np.nan if level is None else lookup.get(level, other) for level in levels])
+            codes, distinct = by_value(values)
+            levels = map(level_of, distinct)
+            return np.array([*(np.nan if one is None else lookup.get(one, other) for one in levels), np.nan])[codes]
         return _multi_hot([tokens_of(value) for value in values], lookup)
 
     def to_json(self) -> dict[str, Any]:
@@ -167,7 +171,8 @@ def numbers(values: Values) -> np.ndarray:
     if array.dtype.kind in "fiub":
         array = array.astype(float)
         return np.where(np.isfinite(array), array, np.nan)
-    return np.array([number_from(value) for value in array], dtype=float)
+    codes, distinct = by_value(array)
+    return np.array([*map(number_from, distinct), np.nan], dtype=float)[codes]
 
 
 def instants(values: Values) -> np.ndarray:
@@ -177,6 +182,23 @@ def instants(values: Values) -> np.ndarray:
         days = array.astype("datetime64[us]").astype(np.int64) / US_A_DAY
         return np.where(np.isnat(array), np.nan, days)
     return np.array([instant_of(value) for value in array], dtype=float)
+
+
+def by_value(values: Values) -> tuple[np.ndarray, Values]:
+    """Which of the distinct values each row has, int (n,), and these; -1: the row is missing.
+
+    A long column is read once a distinct value instead of once a row. Values of several kinds stay apart, each a
+    value of its own, for there 1, "1" and True would be one.
+    """
+    array = _one_a_row(values)
+    if len(array) < MANY_ROWS:
+        return np.arange(len(array)), array
+    import pandas as pd  # tables this long come only to jobs, which have it loaded
+
+    if array.dtype.kind == "O" and pd.api.types.infer_dtype(array, skipna=True) not in ONE_KIND:
+        return np.arange(len(array)), array
+    codes, distinct = pd.factorize(array)
+    return codes, np.asarray(distinct)
 
 
 def _one_a_row(values: Values) -> np.ndarray:
@@ -266,6 +288,12 @@ def offset_seconds(at: int, zone: ZoneInfo) -> int:
 
 def count_levels(values: Values, *, many: bool) -> Counter[str]:
     """How often each level (or, for lists, each item) occurs."""
-    if many:
-        return Counter(token for value in values for token in (tokens_of(value) or ()))
-    return Counter(level for level in map(level_of, values) if level is not None)
+    codes, distinct = by_value(values)
+    rows = np.bincount(codes[codes >= 0], minlength=len(distinct)).tolist()
+    counts: Counter[str] = Counter()
+    for value, count in zip(distinct, rows, strict=True):
+        items = (tokens_of(value) or ()) if many else (level_of(value),)
+        for item in items:
+            if item is not None:
+                counts[item] += count
+    return counts

@@ -89,15 +89,15 @@ def _share_known(values: np.ndarray) -> float:
 
 
 def _why_useless(values: np.ndarray, kind: str) -> str | None:
-    present = [level for level in map(level_of, values) if level is not None]
-    distinct = len(set(present))
+    counts = count_levels(values, many=False)
+    distinct, present = len(counts), counts.total()
     if not present:
         return "empty in every row"
-    if distinct == 1 and len(present) == len(values):
+    if distinct == 1 and present == len(values):
         return "the same value in every row"
-    if kind == "category" and distinct > MOST_LEVELS and distinct > 0.5 * len(present):
-        return f"{distinct:,} different values in {len(present):,} rows: reads like an identifier or free text"
-    if kind == "number" and distinct == len(present) and _counts_up(numbers(values)):
+    if kind == "category" and distinct > MOST_LEVELS and distinct > 0.5 * present:
+        return f"{distinct:,} different values in {present:,} rows: reads like an identifier or free text"
+    if kind == "number" and distinct == present and _counts_up(numbers(values)):
         return "a different whole number in each row, rising with the rows: reads like a row number"
     return None
 
