@@ -38,6 +38,10 @@ class Settings(BaseSettings):
     )
     session_hours: int = Field(72, ge=1, le=8_760, description="Hours until a signed-in person has to sign in again.")
 
+    dask: str | None = Field(
+        None, description="Scheduler of a Dask cluster for train, evaluate and match; this machine alone if unset."
+    )
+
     @property
     def ledger_url(self) -> str:
         """Where the ledger lives: the given URL, or SQLite under `home`."""

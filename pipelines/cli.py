@@ -1,5 +1,6 @@
 """The command line. Each command reads its options, calls one job and prints what came of it."""
 
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -26,6 +27,10 @@ cli_admin.attach(app)
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, progress on standard error.")]
 DataFolder = Annotated[Path, typer.Option("--data", help="Folder of a data set, or one flat file.")]
+OnCluster = Annotated[
+    str | None,
+    typer.Option("--cluster", help="Scheduler of a Dask cluster, tcp://HOST:8786; else LEADMATCH_DASK, else here."),
+]
 Seed = Annotated[int, typer.Option(help="Same data, seed and version give the same model.")]
 
 
@@ -108,6 +113,7 @@ def train(
     trials: Annotated[int, typer.Option(min=0, help="Parameter sets to try for the trees.")] = 0,
     promote: Annotated[Promote, typer.Option(help="auto: champion if it earns it; never: challenger.")] = Promote.auto,
     seed: Seed = 0,
+    cluster: OnCluster = None,
     as_json: Json = False,
 ) -> None:
     """Train, judge and register a model; exit status 1 if it did not earn its promotion.
@@ -116,10 +122,11 @@ def train(
     """
     from pipelines.train import train as job
 
-    made = job(
-        data, settings=Settings(), seed=seed, trials=trials, ledger=ledger, promote=promote is Promote.auto,
-        step=on_terminal(),
-    )  # fmt: skip
+    with _fitting(cluster):
+        made = job(
+            data, settings=Settings(), seed=seed, trials=trials, ledger=ledger, promote=promote is Promote.auto,
+            step=on_terminal(),
+        )  # fmt: skip
     say(made, as_json=as_json, lines=telling.trained)
     if promote is Promote.auto and not made["promoted"]:
         raise RefusedError("The model was not promoted: " + " ".join(made["grounds"]))
@@ -134,6 +141,7 @@ def evaluate(
     ] = None,
     as_of: Annotated[str | None, typer.Option(help="What was known by then teaches; later rows are judged.")] = None,
     seed: Seed = 0,
+    cluster: OnCluster = None,
     as_json: Json = False,
 ) -> None:
     """Estimate what each policy would have been worth, with intervals, or say why that cannot be told.
@@ -143,7 +151,8 @@ def evaluate(
     from pipelines.evaluate import evaluate as job
 
     names = [name.strip() for name in policies.split(",") if name.strip()] if policies else None
-    made = job(data, names, as_of=_moment(as_of, "--as-of"), seed=seed, step=on_terminal())
+    with _fitting(cluster):
+        made = job(data, names, as_of=_moment(as_of, "--as-of"), seed=seed, step=on_terminal())
     say(made, as_json=as_json, lines=telling_evaluate.evaluated)
 
 
@@ -175,6 +184,7 @@ def match(
     explore: Annotated[Switch, typer.Option(help="Leave a little to chance, so that it can be judged later.")] = (
         Switch.off
     ),
+    cluster: OnCluster = None,
     as_json: Json = False,
 ) -> None:
     """Match many leads to reps, jointly, with the champion.
@@ -185,7 +195,7 @@ def match(
 
     made = job(
         data, leads, out, settings=Settings(), at=datetime.now(UTC), capacity=capacity is Capacity.reps,
-        explore=explore is Switch.on, step=on_terminal(),
+        explore=explore is Switch.on, step=on_terminal(), workers=_pool(cluster),
     )  # fmt: skip
     say(made, as_json=as_json, lines=telling.matched)
 
@@ -233,6 +243,61 @@ def demo(port: Annotated[int, typer.Option(help="Port of the service.")] = 3000)
     from pipelines.demo import demo as job
 
     job(port=port)
+
+
+@app.command()
+@command
+def monitor(as_json: Json = False) -> None:
+    """Ask whether the model in force is still right: drift, level, holdout, age; exit status 1 on an alarm.
+
+    Example, for a scheduler, once a day: leadmatch monitor --json
+    """
+    from pipelines.monitor import monitor as job
+
+    made = job(Settings(), clock=lambda: datetime.now(UTC), step=on_terminal())
+    say(made, as_json=as_json, lines=telling.monitored)
+    if made["alarms"]:
+        raise RefusedError(f"{len(made['alarms'])} alarm(s): {', '.join(made['alarms'])}.")
+
+
+@app.command()
+@command
+def retrain(
+    data: Annotated[Path | None, typer.Option("--data", help="A history to put before the ledger's leads.")] = None,
+    seed: Seed = 0,
+    cluster: OnCluster = None,
+    as_json: Json = False,
+) -> None:
+    """Train on what the ledger has seen, compare, and promote or say why not; never two at once.
+
+    Example, for a scheduler, once a week: leadmatch retrain --data crm --json
+    """
+    from pipelines.retrain import retrain as job
+
+    with _fitting(cluster):
+        made = job(Settings(), data=data, seed=seed, step=on_terminal())
+    say(made, as_json=as_json, lines=telling.trained)
+    if not made["promoted"]:
+        raise RefusedError("The model was not promoted: " + " ".join(made["grounds"]))
+
+
+def _fitting(cluster: str | None) -> AbstractContextManager[None]:
+    """Fits within the block are done on the cluster, if there is one."""
+    address = cluster or Settings().dask
+    if address is None:
+        return nullcontext()
+    from pipelines.distributed import fitting_on
+
+    return fitting_on(address)
+
+
+def _pool(cluster: str | None) -> Any:
+    address = cluster or Settings().dask
+    if address is None:
+        return None
+    from pipelines.distributed import connected
+
+    return connected(address)
 
 
 def _moment(text: str | None, option: str) -> datetime | None:

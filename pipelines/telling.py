@@ -71,6 +71,16 @@ def matched(made: dict[str, Any]) -> None:
     OUT.print(VERDICTS[made["verdict"]])
 
 
+def monitored(made: dict[str, Any]) -> None:
+    """What `monitor` found."""
+    rows = [["ALARM" if check["raised"] else "quiet", check["kind"], check["text"]] for check in made["checks"]]
+    table(f"Model {made['model_version'] or 'none'}", ["state", "check", "found"], rows)
+    moved = [one for check in made["checks"] for one in check.get("features", [])][:5]
+    if moved:
+        table("The features that moved most", ["feature", "stability index", "by chance alone"],
+              [[one["feature"], f"{one['index']:.3f}", f"{one['noise']:.3f}"] for one in moved])  # fmt: skip
+
+
 def exported(made: dict[str, Any]) -> None:
     """What `export` wrote."""
     OUT.print(f"{made['tables']['assignments']:,} assignments of {made['tables']['leads']:,} leads in {made['out']}")

@@ -26,6 +26,7 @@ from serving.signing import signing_key
 from training import promotion, report, report_page
 from training.assess import LATER_SHARE, Rehearsal, look_for_potential, rehearse
 from training.conversion import ConversionModel
+from training.drift import profile
 from training.fit import assemble, fit_parts, served_log_odds
 from training.hidden_picking import HiddenPicking, look_for_hidden_picking
 from training.metrics import Estimate
@@ -126,6 +127,7 @@ def model_facts(prepared: Prepared, rehearsal: Rehearsal, potential: Potential, 
         "value_metrics": plain_metrics(rehearsal.value_metrics),
         "potential": plain_potential(potential, rehearsal),
         "target": prepared.dataset.description.target,
+        "profile": profile(prepared.contract, spells.leads),
         "currency": prepared.dataset.description.currency,
     }
 

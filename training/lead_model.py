@@ -9,6 +9,7 @@ import numpy as np
 
 from features.columns import ColumnContract
 from training.logistic import fit_ridge_logistic, logit
+from training.machine import Growth, TreeRows, machine, tree_data
 from training.plain_design import PlainDesign, PlainRow, measure_design
 from training.saved_trees import SavedTrees
 from training.splits import time_folds
@@ -255,30 +256,31 @@ def _grow(
     rounds: int = MOST_ROUNDS,
     watch: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Trees:
-    import lightgbm as lgb
-
     # LightGBM does not boost from the average where an init_score is given: the base rate goes into it.
     base = float(logit(np.mean(converted)) - np.mean(offset))
     settings = {**parameters, "seed": seed}
     if np.any((converted > 0) & (converted < 1)):
         settings["objective"] = "cross_entropy"  # the same loss, where a label may be a chance; `binary` rounds it up
     names = [f"c{i}" for i in range(leads.shape[1])] + ["by_hand"]
-    train = lgb.Dataset(
-        np.column_stack([leads, by_hand]),
-        converted,
-        init_score=offset + base,
-        categorical_feature=list(contract.categorical),
-        feature_name=names,
-        free_raw_data=True,
-        params={"verbosity": -1, "max_bin": parameters["max_bin"], "min_data_in_leaf": parameters["min_data_in_leaf"]},
-    )
+    rows = TreeRows(_beside(leads, by_hand), converted, offset + base, None)
+    growth = Growth(settings, rounds, names, contract.categorical)
     if watch is None:
-        return Trees(lgb.train(settings, train, num_boost_round=rounds), base)
+        return Trees(machine().grow(rows, growth), base)
+    import lightgbm as lgb
+
+    train = tree_data(rows, growth)
     later = train.create_valid(
-        np.column_stack([watch[0], np.zeros(len(watch[0]))]), watch[1], init_score=np.full(len(watch[0]), base)
+        _beside(watch[0], np.zeros(len(watch[0]))), watch[1], init_score=np.full(len(watch[0]), base)
     )
     stop = lgb.early_stopping(PATIENCE, verbose=False)
     return Trees(lgb.train(settings, train, num_boost_round=rounds, valid_sets=[later], callbacks=[stop]), base)
+
+
+def _beside(leads: np.ndarray, by_hand: np.ndarray) -> np.ndarray:
+    """What the trees read, float32 (n, n_features + 1)."""
+    design = np.empty((len(leads), leads.shape[1] + 1), dtype=np.float32)
+    design[:, :-1], design[:, -1] = leads, by_hand
+    return design
 
 
 def out_of_fold(

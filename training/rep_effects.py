@@ -12,12 +12,11 @@ Sources: MacKay (1992), doi:10.1162/neco.1992.4.3.415; Morris (1983), doi:10.108
 """
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
-from training.log_odds import expit
-from training.logistic import fit_ridge_logistic
+from training.machine import machine
+from training.rep_sums import RepRows
 
 PRIOR_WEIGHT = 2.0  # a: how many effects the prior on a variance is worth when effects are estimated
 OVERALL_SD = 0.12  # s: what that prior expects of reps' overall levels, in log-odds
@@ -84,24 +83,32 @@ def fit_rep_effects(
     column of z; n_reps : size of the roster, reps without rows included; start : effects to begin from.
     """
     order = np.argsort(evidence.rep, kind="stable")
-    hand = evidence.by_hand[order].astype(float)
-    design = np.column_stack([evidence.design[order], hand])
-    bounds = np.searchsorted(evidence.rep[order], np.arange(n_reps + 1))
-    fixed = np.column_stack([evidence.pairs[order], evidence.load[order]])
-    converted, lead, rep = evidence.converted[order], lead_log_odds[order], evidence.rep[order]
+    rows = RepRows(
+        design=np.column_stack([evidence.design, evidence.by_hand.astype(float)])[order],
+        fixed=np.column_stack([evidence.pairs, evidence.load])[order],
+        rep=evidence.rep[order],
+        converted=evidence.converted[order],
+        lead=lead_log_odds[order],
+        n_reps=n_reps,
+    )
+    sums = machine().sums(rows)
     group = np.append(groups, groups.max() + 1)  # hand-picking has a variance of its own
     expected = _expected_sd(group)
     variance, effects = _starting_point(start, expected[group], n_reps)
-    precision = np.full(fixed.shape[1], PAIR_PRECISION)
+    beta = np.zeros(rows.fixed.shape[1]) if start is None else np.append(start.beta, start.load_effect)
+    precision = np.full(len(beta), PAIR_PRECISION)
     for _ in range(ROUNDS):
-        own = np.einsum("nw,nw->n", design, effects[rep])
-        beta, beta_covariance = fit_ridge_logistic(fixed, converted, lead + own, precision)
-        moved, information = _newton(design, converted, lead + fixed @ beta, bounds, effects, variance)
-        change = np.max(np.abs(moved - effects), initial=0.0)
-        effects = moved
+        # One Newton step each: what is left is made up for in the next round.
+        slope, shared = sums.shared(effects, beta)
+        hessian = shared + np.diag(precision)
+        beta = beta + np.clip(np.linalg.solve(hessian, slope - precision * beta), -1.0, 1.0)
+        gradient, whole, information = sums.own(effects, beta)
+        change = _step(gradient - effects / variance, whole + np.diag(1 / variance))
+        effects = effects + change
         variance = _evidence_update(effects, _posterior(information, variance), variance, group, PRIOR_WEIGHT, expected)
-        if change < SETTLED:
+        if np.max(np.abs(change), initial=0.0) < SETTLED:
             break
+    beta_covariance = np.linalg.inv(hessian)
     cautious = np.maximum(variance, _cautious_variance(effects, information, group))
     covariance = _posterior(information, cautious)
     return RepEffects(
@@ -138,40 +145,9 @@ def _starting_point(start: RepEffects | None, sd: np.ndarray, n_reps: int) -> tu
     return variance, np.column_stack([start.effects, start.hand_effects])
 
 
-def _newton(
-    design: np.ndarray,
-    converted: np.ndarray,
-    offset: np.ndarray,
-    bounds: np.ndarray,
-    effects: np.ndarray,
-    variance: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
-    """One Newton step for every rep, and the data's information Z'WZ (n_reps, width, width) where it began.
-
-    Rows are sorted by rep and split at `bounds`. A label that is only expected informs by less than a known one:
-    what is missing is its own variance (Louis, 1982, doi:10.1111/j.2517-6161.1982.tb01203.x).
-    """
-    rep = np.repeat(np.arange(len(effects)), np.diff(bounds))
-    p = expit(offset + np.einsum("nw,nw->n", design, effects[rep]))
-    residual, weight = converted - p, p * (1 - p)
-    information = _information(design, weight, bounds)
-    gradient = -effects / variance
-    for one, (first, last) in enumerate(pairwise(bounds)):
-        gradient[one] += residual[first:last] @ design[first:last]
-    step = np.linalg.solve(information + np.diag(1 / variance), gradient[:, :, None])[:, :, 0]
-    missing = converted * (1 - converted)
-    if missing.any():
-        information = _information(design, np.maximum(weight - missing, 0.0), bounds)
-    return effects + np.clip(step, -1.0, 1.0), information
-
-
-def _information(design: np.ndarray, weight: np.ndarray, bounds: np.ndarray) -> np.ndarray:
-    """Z'WZ of each rep, (n_reps, width, width)."""
-    information = np.empty((len(bounds) - 1, design.shape[1], design.shape[1]))
-    for one, (first, last) in enumerate(pairwise(bounds)):
-        rows = design[first:last]
-        information[one] = (rows.T * weight[first:last]) @ rows
-    return information
+def _step(gradient: np.ndarray, curvature: np.ndarray) -> np.ndarray:
+    """One Newton step for every rep, (n_reps, width)."""
+    return np.clip(np.linalg.solve(curvature, gradient[:, :, None])[:, :, 0], -1.0, 1.0)
 
 
 def _posterior(information: np.ndarray, variance: np.ndarray) -> np.ndarray:

@@ -41,6 +41,10 @@ class SavedTrees:
         if getattr(self, "_booster", None):
             _library().LGBM_BoosterFree(self._booster)
 
+    def __reduce__(self) -> tuple[type["SavedTrees"], tuple[str, float]]:
+        """To be sent to another process: the text is all there is to it."""
+        return SavedTrees, (self.text, self.base)
+
     def log_odds(self, leads: np.ndarray) -> np.ndarray:
         """F(x) in log-odds, shape (n,)."""
         return self.base + self._predict(leads, RAW_SCORE, 1)[:, 0]

@@ -71,13 +71,16 @@ class Reports:
         if self._thread:
             self._thread.join(timeout=10)
 
-    def report(self, asked: Asked) -> dict[str, Any]:
-        """The report, made now or within the last seconds. `complete` is false while facts are still being read."""
+    def report(self, asked: Asked, *, within_s: float = WAIT_S) -> dict[str, Any]:
+        """The report, made now or within the last seconds. `complete` is false while facts are still being read.
+
+        within_s : how long to wait for them.
+        """
         kept = self._kept.get(asked)
         if kept is not None and time.monotonic() - kept[0] < KEPT_S:
             return kept[1]
         self._wanted = True
-        complete = self.catch_up(within_s=WAIT_S)
+        complete = self.catch_up(within_s=within_s)
         made = self._made(asked) | {"complete": complete}
         if complete:
             self._kept[asked] = (time.monotonic(), made)
