@@ -11,9 +11,9 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export BENTOML_DO_NOT_TRACK := true
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help install demo test serve bench lint lock vendor
+.PHONY: help install demo test serve bench build build-check lint lock vendor
 help:
-	@echo "make demo | test | serve | bench | lint | lock"
+	@echo "make demo | test | serve | bench | build | lint | lock"
 
 install: $(VENV)/installed
 $(VENV)/installed: requirements.lock requirements-bootstrap.lock pyproject.toml
@@ -34,6 +34,13 @@ serve: install
 
 bench: install
 	$(BIN)/python -m tests.bench
+
+# The service as BentoML packs it, under build/bentoml; `bentoml serve leadmatch:latest` runs it from any folder.
+build: install
+	BENTOML_HOME=$(CURDIR)/build/bentoml $(BIN)/bentoml build
+
+build-check: install
+	$(BIN)/python -m tests.check_build
 
 lint: install
 	$(BIN)/ruff check .

@@ -1,5 +1,6 @@
 """`leadmatch monitor`: is the model in force still right? One look, for a scheduler; an alarm is exit status 1."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -13,8 +14,10 @@ from data.store.ledger import Connection, Ledger
 from pipelines.progress import Step, silent
 from serving.bundle_store import BundleStore
 from serving.fetch import fetcher
+from serving.gauges import MONITOR_FILE
 from serving.in_force import Watch
 from serving.reports.desk import Asked, Reports
+from serving.signing import write_atomically
 from training.conversion import ConversionModel
 from training.drift import drift
 
@@ -47,12 +50,17 @@ def monitor(settings: Settings, *, clock: Callable[[], datetime], step: Step = s
         found = reports.report(Asked("alerts"), within_s=float("inf"))["checks"]
         checks += [_plain(one) for one in found if one["kind"] in ABOUT_THE_MODEL]
         alarms = [one["kind"] for one in checks if one["raised"]]
+        said = {
+            "at": at.isoformat(), "model_version": held.version if held else None, "alarms": alarms, "checks": checks,
+        }  # fmt: skip
+        # Where the service's metrics find it.
+        write_atomically(settings.home / MONITOR_FILE, json.dumps(said, default=str).encode("utf-8"))
         if alarms:
             with ledger.writing() as tx:
                 _announce(tx, checks, at)
     finally:
         ledger.close()
-    return {"at": at.isoformat(), "model_version": held.version if held else None, "alarms": alarms, "checks": checks}
+    return said
 
 
 def features_check(model: ConversionModel, seen: list[dict[str, Any]]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from data.errors import BusyError, ConflictError, InputError
 from data.settings import Settings
 from data.store.keys import Key
 from serving import (
+    gauges,
     metrics,
     routes_customers,
     routes_decisions,
@@ -129,9 +130,13 @@ def docs() -> HTMLResponse:
     )
 
 
-def latest_metrics() -> Response:
-    """The service's figures for Prometheus."""
-    return Response(metrics.latest(), media_type=metrics.CONTENT_TYPE_LATEST)
+def latest_metrics(request: Request) -> Response:
+    """The service's figures for Prometheus: what its workers counted, and how things stand."""
+    told, parts = metrics.latest(), request.app.state.parts
+    if parts is not None:
+        with parts.ledger.reading() as conn:
+            told += gauges.standing(conn, parts.watch.look(conn), parts.home, parts.clock())
+    return Response(told, media_type=metrics.CONTENT_TYPE_LATEST)
 
 
 def _reply(problem: Problem, request: Request) -> Response:

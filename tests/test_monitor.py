@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from data.errors import RefusedError
 from data.settings import Settings
-from data.store import endpoints, promotions
+from data.store import endpoints, outbox, promotions
 from data.store.endpoints import Endpoint
 from data.store.ledger import Ledger
 from data.store.lone import alone
@@ -116,6 +116,28 @@ def test_features_are_compared_with_the_training_window(home, small_model):
     assert "company_size" in found["text"]
     assert not features_check(model, same[:50])["raised"]
     assert "before profiles" in features_check(replace(model, facts={}), same)["text"]
+
+
+def test_what_was_found_stands_in_the_services_metrics(home, desk):
+    object.__setattr__(desk.parts, "home", home.home)
+    before = desk.http.get("/metrics").text
+    assert "leadmatch_outbox_pending 0.0" in before
+    assert "leadmatch_alarm" not in before
+    monitor(home, clock=lambda: datetime(2026, 3, 2, 8, tzinfo=UTC))
+    after = desk.http.get("/metrics").text
+    assert 'leadmatch_alarm{check="features"} 0.0' in after
+    assert "leadmatch_monitor_age_seconds 3600.0" in after  # the desk's clock says nine
+    assert "leadmatch_degraded 0.0" in after
+
+
+def test_the_outbox_lag_is_the_age_of_the_oldest_message(desk):
+    with desk.ledger.writing() as tx:
+        listener(tx)
+        outbox.announce(tx, "alarm", at=desk.now - timedelta(seconds=90), data={})
+        outbox.announce(tx, "alarm", at=desk.now - timedelta(seconds=30), data={})
+    told = desk.http.get("/metrics").text
+    assert "leadmatch_outbox_pending 2.0" in told
+    assert "leadmatch_outbox_lag_seconds 90.0" in told
 
 
 def test_an_old_model_is_an_alarm_that_is_told_and_status_one(home, monkeypatch):

@@ -215,6 +215,12 @@ def replay(
     return tx.execute(update(rows).where(*wanted).values(again)).rowcount
 
 
+def backlog(conn: Connection) -> tuple[int, datetime | None]:
+    """How many messages wait to be sent, and since when the oldest does."""
+    found = conn.execute(select(func.count(), func.min(rows.c.created_at)).where(rows.c.state == PENDING)).one()
+    return int(found[0]), found[1]
+
+
 def counts(conn: Connection) -> dict[str, dict[str, int]]:
     """Messages by endpoint and state."""
     found: dict[str, dict[str, int]] = {}
