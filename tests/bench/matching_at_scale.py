@@ -34,17 +34,34 @@ from training.conversion import ConversionModel
 
 WRITTEN_AT_ONCE = 20_000
 FULL = 0.9  # of the slots are needed
+SEATS = 40
 JOINT_LEADS, JOINT_REPS = 1_500, 40
 
 
 def trained(reps: int, *, anywhere: bool) -> tuple[World, ConversionModel, list[Rep]]:
-    """A floor, the model of its history, and its present reps; `anywhere`: every rep takes every region."""
-    made = floor(max(12_000, 12 * reps), reps, seed=7)
+    """A floor, the model of its history, and its present reps; `anywhere`: every rep takes every region.
+
+    The model is that of a floor of 40 seats; on a larger floor each rep stands for several who differ a little.
+    """
+    made = floor(6_000, SEATS, seed=7)
     _, model = learn(made)
-    here = [rep for rep in made.prepared.spells.reps if rep.rep_id in set(made.world.rep_ids)]
+    known = {rep.rep_id: place for place, rep in enumerate(model.reps)}
+    here = [known[rep_id] for rep_id in made.world.rep_ids]
+    rng = np.random.default_rng(5)
+    places = np.resize(here, reps)
+    people = [replace(model.reps[place], rep_id=f"B-{number}") for number, place in enumerate(places)]
     if anywhere:
-        here = [replace(rep, region=None, regions=()) for rep in here]
-    return made.world, model, here
+        people = [replace(rep, region=None, regions=()) for rep in people]
+    effects = model.effects
+    spread = rng.normal(0, np.sqrt(effects.shrinkage_variance), (reps, model.lead_design.width))
+    wider = replace(
+        effects,
+        effects=0.7 * effects.effects[places] + 0.7 * spread,
+        covariance=effects.covariance[places],
+        hand_effects=effects.hand_effects[places],
+        hand_sd=effects.hand_sd[places],
+    )
+    return made.world, replace(model, reps=tuple(people), effects=wider), people
 
 
 def write_leads(world: World, leads: int, file: Path) -> None:
