@@ -1,6 +1,7 @@
 """The same numbers over a cluster of two processes as on one machine."""
 
 import warnings
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -63,11 +64,13 @@ def test_trees_of_the_cluster_say_what_trees_of_one_machine_say(cluster, rng):
     converted = (rng.random(n) < 1 / (1 + np.exp(-eta))).astype(float)
     rows = TreeRows(design, converted, np.full(n, -1.0), None)
     growth = Growth({**TREES, "seed": 1}, 12, ("c0", "c1", "c2", "c3", "by_hand"), (0,))
-    here, there = Here().grow(rows, growth), cluster.grow(rows, growth)
-    assert there.num_trees() == here.num_trees()
-    said = [booster.predict(design, raw_score=True) for booster in (here, there)]
-    assert np.corrcoef(said)[0, 1] > 0.995  # bins are found on each worker's rows, so splits differ a little
-    losses = [np.mean(np.logaddexp(0, one - 1) - converted * (one - 1)) for one in said]
+    other_seed = replace(growth, settings={**TREES, "seed": 2})
+    grown = Here().grow(rows, growth), cluster.grow(rows, growth), Here().grow(rows, other_seed)
+    assert grown[1].num_trees() == grown[0].num_trees()
+    here, there, other = (booster.predict(design, raw_score=True) for booster in grown)
+    # Bins are found on each worker's rows, so splits differ a little: by no more than with another seed.
+    assert 0 < np.std(there - here) < 1.5 * np.std(other - here)
+    losses = [np.mean(np.logaddexp(0, one - 1) - converted * (one - 1)) for one in (here, there)]
     assert losses[1] == pytest.approx(losses[0], rel=0.005)
 
 
