@@ -208,7 +208,7 @@ def doctor(
     from pipelines.doctor import examine
 
     with ledger() as book:
-        findings = examine(book, kept_head=audit_head)
+        findings = examine(book, home=Settings().home, kept_head=audit_head)
     say({"findings": [telling.plain_finding(one) for one in findings]}, as_json=as_json, lines=telling.findings)
     if findings:
         raise RefusedError(f"{len(findings)} finding(s); see above.")

@@ -111,6 +111,23 @@ def _switch(endpoint_id: str, *, active: bool, as_json: bool) -> None:
     say({"endpoint_id": endpoint_id, "active": active}, as_json=as_json, lines=telling_events.done)
 
 
+@webhooks.command("send")
+@command
+def send(as_json: Json = False) -> None:
+    """Send what is due, once; the service does so all the time. Example: leadmatch webhooks send."""
+    import numpy as np
+
+    from serving.endpoint_setup import waiting
+    from serving.webhooks import Sender
+
+    with ledger() as book:
+        home = Settings().home
+        Sender(book, home, clock=lambda: datetime.now(UTC), rng=np.random.default_rng()).send_due()
+        with book.reading() as conn:
+            left = waiting(conn)
+    say({"waiting": left}, as_json=as_json, lines=telling_events.done)
+
+
 @webhooks.command("dead")
 @command
 def dead(

@@ -106,6 +106,11 @@ def shown(conn: Connection) -> list[dict[str, Any]]:
     return [told(one) | {"messages": counted.get(one.endpoint_id, {})} for one in endpoints.everybody(conn)]
 
 
+def waiting(conn: Connection) -> int:
+    """Messages that have not arrived and are not given up."""
+    return sum(states.get(outbox.PENDING, 0) for states in outbox.counts(conn).values())
+
+
 def told(endpoint: Endpoint) -> dict[str, Any]:
     """One endpoint as it is shown."""
     return {**vars(endpoint), "topics": list(endpoint.topics)}

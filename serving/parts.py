@@ -12,7 +12,7 @@ import numpy as np
 
 from data.errors import BusyError, InputError
 from data.settings import Settings
-from data.store import audit, decisions, keys, promotions
+from data.store import audit, decisions, keys, outbox, promotions
 from data.store.keys import Key
 from data.store.ledger import Connection, Ledger
 from data.store.promotions import Promotion
@@ -138,12 +138,21 @@ class Upkeep:
         while not self._stopped.is_set():
             try:
                 self._once()
+                self._send()
                 self._said = ""
             except Exception as error:  # whatever it is, the next round tries again
                 if (told := _told(error)) != self._said:  # once: a line every two seconds would bury the others
                     log.error("upkeep failed and will be tried again: %s", told, exc_info=error)
                 self._said = told
             self._stopped.wait(self._settings.bundle_poll_seconds)
+
+    def _send(self) -> None:
+        """Have a thread beside this one send what lies in the outbox, from the first round on."""
+        if self._sender is None and self._parts is not None:
+            self._sender = Sender(
+                self._parts.ledger, self._parts.home, clock=self._parts.clock, rng=np.random.default_rng()
+            )
+            self._sender.start()
 
     def _once(self) -> None:
         if self._parts is None:
@@ -155,8 +164,6 @@ class Upkeep:
             parts = put_together(ledger, self._bundles, home=self._settings.home, registry_timeout_s=registry_timeout_s)
             parts.prices.start()
             parts.reports.start()
-            self._sender = Sender(ledger, parts.home, clock=parts.clock, rng=np.random.default_rng())
-            self._sender.start()
             self._parts = parts
             self._refresh(parts)  # before the first request: else it would get the fallback
             self._ready(parts)
@@ -210,6 +217,8 @@ class Upkeep:
                 grounds={"grounds": [promotions.ROLLED_BACK, problem]},
                 at=parts.clock(),
             )
+            about = {"kind": "model rolled back", "version": promotion.version, "to": made.version, "why": problem}
+            outbox.announce(tx, "alarm", at=parts.clock(), data=about)
         metrics.rolled_back()
         log.error("model version %s was rolled back to %s: %s", promotion.version, made.version, problem)
         self._alias_due = made.version

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 # Before each attempt, as Standard Webhooks recommends; after the tenth a message is dead, some 75 hours old.
 DELAYS_S = (0, 5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
 JITTER = 0.1
+ENDING_S = 2.0
 MOST_AT_ONCE = 16  # messages under one lease
 HELD_S, MOST_HELD_S = 4.0, 240.0  # an endpoint in trouble is left alone, twice as long each time
 
@@ -87,10 +88,10 @@ class Sender:
         self._thread.start()
 
     def stop(self) -> None:
-        """End; what is being sent is finished first."""
+        """End; what is being sent has a moment to be finished."""
         self._stopped.set()
         if self._thread.is_alive():
-            self._thread.join(timeout=self._timeout_s + 1)
+            self._thread.join(timeout=2 * ENDING_S)
 
     def send_due(self) -> None:
         """Send, on this thread, what is due now."""
@@ -113,7 +114,8 @@ class Sender:
                     if name not in busy:  # one slow endpoint keeps nobody waiting but itself
                         busy[name] = asyncio.create_task(self._tell(outward, name))
                 await asyncio.to_thread(self._stopped.wait, self._poll_s)
-            await asyncio.gather(*busy.values())
+            if busy:
+                await asyncio.wait(busy.values(), timeout=ENDING_S)  # whoever is cut off is told again
 
     def _due(self) -> list[str]:
         now = self._clock()

@@ -17,8 +17,9 @@ from data.errors import InputError
 from data.store import keys, promotions
 from data.store.ledger import Ledger
 from pipelines.serve import start
-from serving import bundle, signing
+from serving import bundle, endpoint_setup, signing
 from serving.bundle_store import BundleStore
+from tests import receivers
 from training import model_files
 
 ROOT = Path(__file__).parent.parent
@@ -163,6 +164,65 @@ def test_the_log_is_json_lines_without_ids_or_personal_data(installed):
         json.loads(line)
     assert "canary" not in text
     assert installed.keys["crm"] not in text
+
+
+PLANTED = ["Wang Fangzilla", "fangzilla@planted.example", "13800138000", "zebra-planted-note", "planted reason"]
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+def test_a_person_and_a_secret_pass_through_the_service_and_no_log_tells(installed):
+    """Right and wrong requests, a told webhook, an erasure: afterwards neither log nor any other file has them."""
+    roster = {"reps": [{"rep_id": f"R-{n}", "capacity": 5} for n in range(4)]}
+    assert installed.call("PUT", "/v1/reps", "admin", json=roster).status_code == 200
+    lead = {"lead_id": "L-person", "name": PLANTED[0], "email": PLANTED[1], "phone": PLANTED[2], "note": PLANTED[3]}
+    secret_file = installed.home.parent / "hook"
+    secret_file.write_text(SECRET)
+    secret_file.chmod(0o600)
+    with receivers.receiver(lambda request: (500 if len(there.got) == 1 else 204, {}, b"")) as there:
+        listen_to(installed, there.url + "/hook-planted-in-the-path", f"file:{secret_file}")
+        assert installed.call("POST", "/v1/assign", json={"lead": lead}).status_code == 200
+        for wrong in (
+            {"lead": {**lead, "created_at": PLANTED[1]}},
+            {"lead": {**lead, "lead_id": [PLANTED[0]]}},
+            {"lead": lead, PLANTED[2]: PLANTED[3]},
+        ):
+            assert installed.call("POST", "/v1/assign", json=wrong).status_code == 422
+        assert installed.call("POST", "/v1/assign", content=f'{{"{PLANTED[0]}'.encode(),
+                              headers={"Content-Type": "application/json"}).status_code == 400  # fmt: skip
+        assert installed.call("GET", f"/v1/decisions?lead_id={PLANTED[0]}").status_code == 200
+        lost = {"event_id": "E-p", "lead_id": "L-person", "event": "lost", "occurred_at": NOW.isoformat(),
+                "reason": PLANTED[4]}  # fmt: skip
+        assert installed.call("POST", "/v1/outcomes", json=lost).json()["results"][0]["result"] == "accepted"
+        with there.more:
+            assert there.more.wait_for(lambda: len(there.got) >= 2, timeout=60)  # refused once, told again
+    found = {name for name, word in planted_in(installed.home)}
+    assert "service.log" not in found
+    assert found  # the ledger has them until they are erased
+    erased = installed.call("DELETE", "/v1/privacy?client_id=default&lead_id=L-person", "admin").json()
+    assert erased["erased"]["person"] == 1
+    assert planted_in(installed.home) == []
+    assert "hook-planted-in-the-path" not in installed.log.read_text()
+    assert not any(key in installed.log.read_text() for key in (*installed.keys.values(), SECRET))
+
+
+def planted_in(folder):
+    return [
+        (file.name, word)
+        for file in folder.rglob("*")
+        if file.is_file()
+        for word in PLANTED
+        if word.encode() in file.read_bytes()
+    ]
+
+
+def listen_to(installed, url, secret_from):
+    ledger = Ledger.open(f"sqlite:///{installed.home}/ledger.db", lock_timeout_s=30)
+    with ledger.writing() as tx:
+        endpoint_setup.set_up(
+            tx, installed.home, kind="webhook", url=url, topics=["assigned"], client_id=None,
+            secret_from=secret_from, private_allowed=True, options={}, actor="test", at=NOW,
+        )  # fmt: skip
+    ledger.close()
 
 
 def test_a_newly_promoted_model_comes_into_force_without_a_restart(installed, small_model, tmp_path):

@@ -6,7 +6,9 @@ import stat
 import pytest
 
 from data.store import outbox
+from data.store.ledger import Ledger
 from pipelines.cli import main
+from pipelines.doctor import examine
 
 
 @pytest.fixture
@@ -24,6 +26,19 @@ def run(tmp_path, monkeypatch, capsys):
     return command
 
 
+@pytest.fixture
+def ledger_of_home(tmp_path):
+    opened = []
+
+    def again():
+        opened.append(Ledger.open(f"sqlite:///{tmp_path}/ledger.db"))
+        return opened[-1]
+
+    yield again
+    for ledger in opened:
+        ledger.close()
+
+
 def test_an_endpoint_from_the_command_line(run, tmp_path):
     made = run("add", "https://crm.example.com/in", "--topics", "assigned, overridden")
     assert made["secret"].startswith("whsec_")
@@ -39,6 +54,7 @@ def test_an_endpoint_from_the_command_line(run, tmp_path):
     assert run("list")["webhooks"][0]["active"] is True
     assert run("dead")["dead"] == []
     assert run("replay")["replayed"] == 0
+    assert run("send")["waiting"] == 0
     run("remove", made["endpoint_id"])
     assert run("list")["webhooks"] == []
     assert not file.exists()
@@ -103,3 +119,15 @@ def test_no_key_makes_the_service_call_home(desk, url):
 @pytest.mark.parametrize("role", ["crm", "rep", "analyst"])
 def test_others_than_managers_may_not_look(desk, role):
     assert desk.call("GET", "/v1/webhooks", role=role).status_code == 403
+
+
+def test_doctor_names_a_secret_that_is_gone_or_open_to_others(run, tmp_path, ledger_of_home):
+    made = run("add", "https://crm.example.com/in")
+    file = tmp_path / "secrets" / made["endpoint_id"]
+    assert examine(ledger_of_home(), home=tmp_path) == []
+    file.chmod(0o644)
+    (finding,) = examine(ledger_of_home(), home=tmp_path)
+    assert finding.key == made["endpoint_id"]
+    assert "chmod 600" in finding.found
+    file.unlink()
+    assert "cannot be read" in examine(ledger_of_home(), home=tmp_path)[0].found

@@ -1,11 +1,8 @@
 """What lies in the outbox arrives: signed, in order for each lead, under one id, and not where it must not go."""
 
-import importlib.util
 import json
-import sys
 import threading
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,19 +16,7 @@ from serving import outward
 from serving.outward import allowed_address, checked_url, seconds_of
 from serving.webhook_signing import standard_is_genuine
 from serving.webhooks import DELAYS_S, Sender
-
-
-def beside(name):
-    """A module of this folder that is no test."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-receivers = beside("receivers")
-killed_senders = beside("killed_senders")
+from tests import receivers
 
 NINE = datetime(2026, 3, 2, 9, tzinfo=UTC)
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -338,7 +323,3 @@ def test_a_secret_that_cannot_be_read_is_trouble_and_not_told(floor, sender, mon
 
 def test_an_unreadable_retry_after_asks_for_nothing():
     assert [seconds_of(value, NINE) for value in (None, "", "soon", "-5", "1" * 40)] == [0.0] * 5
-
-
-def test_senders_killed_after_sending_lose_nothing_and_repeat_ids(floor, tmp_path):
-    killed_senders.kill(floor.ledger, tmp_path, receivers, kills=5, endpoint=endpoint, announce=announce)

@@ -1,10 +1,7 @@
 """Owners and scores reach each CRM by the calls that it documents; servers here refuse whatever differs from them."""
 
-import importlib.util
 import json
-import sys
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from urllib.parse import parse_qs
 
 import numpy as np
@@ -17,17 +14,8 @@ from data.store.endpoints import Endpoint
 from data.store.tables import outbox as table
 from serving.endpoint_setup import OWNERS
 from serving.webhooks import Sender
+from tests import receivers
 
-
-def beside(name):
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-receivers = beside("receivers")
 NINE = datetime(2026, 3, 2, 9, tzinfo=UTC)
 JSON = {"Content-Type": "application/json"}
 
