@@ -11,7 +11,7 @@ from data.errors import InputError
 from data.store import audit, checks, personal, privacy
 from data.store.history import export_tables
 from data.store.ledger import Ledger
-from data.store.tables import answers, personal_data
+from data.store.tables import answers, customer_keys, personal_data
 from pipelines import keeping
 from pipelines.cli import main
 
@@ -178,7 +178,8 @@ def forget(ledger, now, **how):
 
 def fill(floor, count=5):
     for number in range(count):
-        floor.decide(f"L-{number}", "R-1", after=number, personal={"name": f"Person {number}"})
+        floor.decide(f"L-{number}", "R-1", after=number, personal={"name": f"Person {number}"},
+                     customer_keys={f"hash {number}": "phone"})  # fmt: skip
 
 
 def left(ledger):
@@ -196,6 +197,8 @@ def test_retention_forgets_what_is_old_and_a_second_run_nothing(floor):
     assert left(floor.ledger) == (6, 6)
     assert forget(floor.ledger, now, dry_run=False) == due
     assert left(floor.ledger) == (1, 1)
+    with floor.ledger.reading() as conn:
+        assert conn.execute(select(customer_keys)).all() == []
     assert forget(floor.ledger, now, dry_run=False) == dict.fromkeys(due, 0)
     assert sound(floor.ledger) == []
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, delete, exists, func, or_, select, text, tuple_, update
+from sqlalchemy import and_, delete, exists, func, or_, select, text, update
 from sqlalchemy.engine import Connection
 
 from data.errors import InputError
@@ -162,14 +162,13 @@ def forget_some(tx: Connection, *, now: datetime, days: int, answer_days: int, l
     Age is counted from the lead's latest decision or event, and never by a clock that runs far ahead of the ledger.
     """
     person_until, answer_until = _limits(tx, now, days, answer_days)
-    persons = [tuple(row) for row in tx.execute(_persons(person_until).limit(limit))]
+    persons = tx.execute(_persons(person_until).limit(limit)).all()
     old = select(answers.c.decision_id).join(decisions).where(decisions.c.decided_at < answer_until).limit(limit)
     gone = list(tx.execute(old).scalars())
     sent = select(outbox.rows.c.seq).where(outbox.arrived_before(answer_until)).limit(limit)
     messages = list(tx.execute(sent).scalars())
-    key = tuple_(personal_data.c.client_id, personal_data.c.lead_id)
-    if persons:
-        tx.execute(delete(personal_data).where(key.in_(persons)))
+    for client_id, lead_id in persons:
+        personal.erase(tx, client_id, lead_id)
     if gone:
         tx.execute(delete(answers).where(answers.c.decision_id.in_(gone)))
     if messages:
