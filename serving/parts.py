@@ -12,7 +12,7 @@ import numpy as np
 
 from data.errors import BusyError, InputError
 from data.settings import Settings
-from data.store import audit, decisions, keys, outbox, promotions
+from data.store import audit, decisions, keys, outbox, outcomes, promotions
 from data.store.keys import Key
 from data.store.ledger import Connection, Ledger
 from data.store.promotions import Promotion
@@ -30,6 +30,7 @@ from serving.webhooks import Sender
 log = logging.getLogger(__name__)
 AUTOMATIC = "automatic rollback"  # who made such a promotion
 HEAD_TOLD_EVERY_S = 3_600.0
+MATCHED_WITHIN = timedelta(days=7)  # an outcome may come before its lead, but hardly so long
 MOST_SEALED_AT_ONCE = 20  # batches; what is left over waits for the next round
 REPRICED_EVERY_S = 60.0  # slots come free and days end without a decision that would be counted
 
@@ -192,6 +193,9 @@ class Upkeep:
             self._tell_head_at = time.monotonic() + HEAD_TOLD_EVERY_S
             with parts.ledger.reading() as conn:
                 log.info("head of the audit chain: %s", audit.head(conn))
+                lost = outcomes.never_matched(conn, received_before=parts.clock() - MATCHED_WITHIN)
+            if lost:
+                log.warning("%d outcomes of more than a week ago name leads that were never sent to be decided", lost)
 
     def _rolled_back(self, parts: Parts, promotion: Promotion | None) -> Promotion | None:
         """The promotion of the champion before, made here where the present one fails on the leads that come in.

@@ -73,6 +73,15 @@ def test_what_was_told_before_the_decision_is_applied_with_it(floor):
     assert examine(floor.ledger) == []
 
 
+def test_outcomes_of_leads_that_never_came_are_counted(floor):
+    floor.tell(kind="won", lead="L-never")
+    floor.tell(kind="won", lead="L-1")
+    floor.decide("L-1")
+    with floor.ledger.reading() as conn:
+        assert outcomes.never_matched(conn, received_before=NINE + timedelta(days=7)) == 1
+        assert outcomes.never_matched(conn, received_before=NINE) == 0
+
+
 def test_a_new_owner_named_by_the_crm_takes_the_slot(floor):
     floor.decide()
     floor.tell(kind="owner_changed", rep_id="R-2")

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, select, text
+from sqlalchemy import bindparam, func, select, text
 from sqlalchemy.engine import Connection
 
 from data.crash_points import crash_at
 from data.store import counters, echoes, projection
 from data.store.columns import Instant
 from data.store.counters import Move
-from data.store.tables import outcome_events
+from data.store.tables import lead_states, outcome_events
 
 EVENTS = ("contacted", "qualified", "won", "lost", "reopened", "feedback", "owner_changed", "merged")
 
@@ -76,6 +76,18 @@ def receive(tx: Connection, client_id: str, events: Sequence[OutcomeEvent], *, a
         "unmatched" if status == "accepted" and event.lead_id in unmatched else status
         for event, status in zip(events, said, strict=True)
     ]
+
+
+def never_matched(conn: Connection, *, received_before: datetime) -> int:
+    """Events told before then of leads that nobody has asked to have decided: the CRM may use other ids there."""
+    lead = (lead_states.c.client_id == outcome_events.c.client_id) & (lead_states.c.lead_id == outcome_events.c.lead_id)
+    of_unknown = (
+        select(func.count())
+        .select_from(outcome_events)
+        .join(lead_states, lead)
+        .where(lead_states.c.spells == 0, outcome_events.c.received_at < received_before)
+    )
+    return conn.execute(of_unknown).scalar_one()
 
 
 def _insert(tx: Connection, client_id: str, event: OutcomeEvent, at: datetime) -> str:
