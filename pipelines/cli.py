@@ -10,7 +10,7 @@ import typer
 
 from data.errors import InputError, RefusedError
 from data.settings import Settings
-from pipelines import cli_admin, telling, telling_evaluate
+from pipelines import cli_admin, opened, telling, telling_evaluate
 from pipelines.console import command, say
 from pipelines.opened import ledger
 from pipelines.progress import on_terminal
@@ -135,11 +135,13 @@ def train(
 @app.command()
 @command
 def evaluate(
-    data: DataFolder,
+    data: Annotated[Path | None, typer.Option("--data", help="Folder of a data set, or one flat file.")] = None,
+    policy: Annotated[Path | None, typer.Option(help="A rule book to try on the ledger's decisions instead.")] = None,
     policies: Annotated[
         str | None, typer.Option(help="Names with commas between, or always:REP; all that make sense if not given.")
     ] = None,
     as_of: Annotated[str | None, typer.Option(help="What was known by then teaches; later rows are judged.")] = None,
+    since: Annotated[str | None, typer.Option(help="With --policy: decisions from this moment on.")] = None,
     seed: Seed = 0,
     cluster: OnCluster = None,
     as_json: Json = False,
@@ -147,9 +149,24 @@ def evaluate(
     """Estimate what each policy would have been worth, with intervals, or say why that cannot be told.
 
     Example: leadmatch evaluate --data crm --policies model,rotation,performance,always:R-7
+    With --policy FILE: what a changed rule book would have done with the decisions in the ledger.
+    Example: leadmatch evaluate --policy policy.yaml
     """
+    if (data is None) == (policy is None):
+        raise InputError("Give --data DIR to judge policies on a data set, or --policy FILE to try one on the ledger.")
+    if policy is not None:
+        from pipelines.replay import try_policy
+
+        with opened.ledger() as book:
+            found = try_policy(
+                book, policy, settings=Settings(), at=datetime.now(UTC), since=_moment(since, "--since"),
+                step=on_terminal(),
+            )  # fmt: skip
+        say(found, as_json=as_json, lines=telling_evaluate.replayed)
+        return
     from pipelines.evaluate import evaluate as job
 
+    assert data is not None
     names = [name.strip() for name in policies.split(",") if name.strip()] if policies else None
     with _fitting(cluster):
         made = job(data, names, as_of=_moment(as_of, "--as-of"), seed=seed, step=on_terminal())

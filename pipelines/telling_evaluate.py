@@ -34,6 +34,20 @@ def evaluated(made: dict[str, Any]) -> None:
         OUT.print(f"- {note}", markup=False)
 
 
+def replayed(made: dict[str, Any]) -> None:
+    """What a rule book would have done with the ledger's decisions."""
+    OUT.print(made["text"]["en"], markup=False)
+    for why, n in made["left_out"].items():
+        OUT.print(f"- {n:,} left out: {why}.", markup=False)
+    if made["asks_others"]:
+        OUT.print(f"- For {made['asks_others']:,} it would also ask reps of whom nothing was logged.", markup=False)
+    rows = [
+        [rep["rep_id"], rep["name"] or "", *(f"{rep[name]:,.1f}" for name in ("leads_then", "leads", "difference"))]
+        for rep in made["reps"]
+    ]
+    table("Leads by rep, expected", ["rep", "name", "as it ran", "replayed", "difference"], rows)
+
+
 def planned(made: dict[str, Any]) -> None:
     """How long a trial must run."""
     OUT.print(

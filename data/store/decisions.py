@@ -13,6 +13,7 @@ from data.errors import ConflictError, InputError
 from data.store import counters, customers, outbox, personal, projection
 from data.store.columns import to_microseconds
 from data.store.decision_row import Decision, DecisionRow, Stored, from_columns, to_columns
+from data.store.engines import allow_long_reads
 from data.store.fold import Spell, SpellState, fold, waits
 from data.store.tables import answers, capacity_ledger, decision_states, decisions, lead_states
 
@@ -236,6 +237,16 @@ def by_hour(conn: Connection, since: datetime) -> dict[int, int]:
     """Decisions in each hour since a moment; hours are numbered since 1970."""
     rows = conn.execute(_BY_HOUR, {"since": to_microseconds(since), "hour": 3_600_000_000})
     return {row.hour: row.leads for row in rows}
+
+
+def newest_spells(conn: Connection, *, since: datetime | None = None, limit: int) -> list[tuple[int, Decision]]:
+    """The newest decisions that opened a spell, oldest of them first, each with its number."""
+    allow_long_reads(conn)
+    wanted = _ROWS.where(
+        decisions.c.duplicate_of.is_(None), true() if since is None else decisions.c.decided_at >= since
+    )
+    newest = conn.execute(wanted.order_by(decisions.c.seq.desc()).limit(limit))
+    return [(row["seq"], _decision(row)) for row in (each._asdict() for each in newest)][::-1]
 
 
 def spells_of(conn: Connection, leads: Sequence[tuple[str, str]]) -> list[tuple[int, Decision]]:

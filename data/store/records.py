@@ -1,6 +1,9 @@
 """What came of each rep's leads: results, promptness, and what still waits."""
 
+from bisect import bisect_left
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import accumulate
 from statistics import median
 
 from sqlalchemy import func, select
@@ -53,3 +56,30 @@ def uncontacted(conn: Connection) -> dict[str, int]:
         .group_by(states.c.rep_id)
     )
     return dict(counted.tuples().all())
+
+
+@dataclass(frozen=True)
+class Closings:
+    """When a rep's leads were closed, and how many of them had been won by then."""
+
+    at: list[datetime]  # in order
+    won: list[int]  # among the first so many, one more entry than `at`
+
+    def before(self, moment: datetime) -> tuple[int, int]:
+        """(won, closed) of what was closed before a moment."""
+        closed = bisect_left(self.at, moment)
+        return self.won[closed], closed
+
+
+def closings(conn: Connection) -> dict[str, Closings]:
+    """The closed leads of every rep who works or worked one; a full look at the states."""
+    wanted = select(states.c.rep_id, states.c.status, states.c.closed_at).where(
+        states.c.rep_id.is_not(None), states.c.status.in_(("won", "lost")), states.c.closed_at.is_not(None)
+    )
+    found: dict[str, list[tuple[datetime, bool]]] = {}
+    for rep_id, status, closed_at in conn.execute(wanted.order_by(states.c.closed_at)):
+        found.setdefault(rep_id, []).append((closed_at, status == "won"))
+    return {
+        rep_id: Closings([at for at, _ in each], [0, *accumulate(won for _, won in each)])
+        for rep_id, each in found.items()
+    }
