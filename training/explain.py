@@ -119,8 +119,14 @@ def shap_values(booster: Any, design: np.ndarray) -> np.ndarray:
     Importing shap takes seconds, so it happens here and never in the service.
     """
     with warnings.catch_warnings():
-        # Its import uses what matplotlib is about to drop, and it says of LightGBM what no longer holds.
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore")  # it says of LightGBM what no longer holds
+        return np.asarray(tree_explainer(booster).shap_values(design, check_additivity=False))
+
+
+def tree_explainer(booster: Any) -> Any:
+    """Shap's TreeExplainer of a LightGBM booster."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its import uses what matplotlib is about to drop
         import shap  # heavy; offline only
 
-        return np.asarray(shap.TreeExplainer(booster).shap_values(design, check_additivity=False))
+        return shap.TreeExplainer(booster)
