@@ -33,6 +33,7 @@ serve: install
 	$(BIN)/leadmatch serve
 
 bench: install
+	$(BIN)/leadmatch bench --quick
 	$(BIN)/python -m tests.bench
 
 # The service as BentoML packs it, under build/bentoml; `bentoml serve leadmatch:latest` runs it from any folder.

@@ -252,6 +252,25 @@ def serve(
 
 @app.command()
 @command
+def bench(
+    quick: Annotated[bool, typer.Option("--quick", help="Few rounds and no MLflow server.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Measure how fast it is, as ratios within one run; exit status 1 if one fell under half of the recorded one.
+
+    Example: leadmatch bench --quick
+    """
+    from pipelines.bench.job import bench as job
+    from pipelines.bench.telling import told
+
+    made = job(quick=quick, step=on_terminal())
+    say(made, as_json=as_json, lines=told)
+    if quick and made["fallen"]:
+        raise RefusedError(f"{len(made['fallen'])} ratio(s) fell under half of what was recorded.")
+
+
+@app.command()
+@command
 def demo(port: Annotated[int, typer.Option(help="Port of the service.")] = 3000) -> None:
     """Simulate, train, serve, decide: the whole story in a few minutes. DEMO_EXIT=1 ends it after the printing.
 

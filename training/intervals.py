@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm
+
+from training.normal import quantile
 
 LEVEL = 0.9
 
@@ -27,7 +28,7 @@ def share(successes: float, trials: float, *, level: float = LEVEL) -> Estimate:
     """
     if trials <= 0:
         return NONE
-    z2 = float(norm.ppf(0.5 + level / 2)) ** 2
+    z2 = float(quantile(0.5 + level / 2)) ** 2
     p = successes / trials
     centre = (p + z2 / (2 * trials)) / (1 + z2 / trials)
     half = np.sqrt(z2 * p * (1 - p) / trials + z2**2 / (4 * trials**2)) / (1 + z2 / trials)
@@ -41,7 +42,7 @@ def mean(values: np.ndarray, *, level: float = LEVEL) -> Estimate:
     value = float(values.mean())
     if len(values) < 2:
         return Estimate(value, np.nan, np.nan)
-    half = float(norm.ppf(0.5 + level / 2) * values.std(ddof=1) / np.sqrt(len(values)))
+    half = float(quantile(0.5 + level / 2) * values.std(ddof=1) / np.sqrt(len(values)))
     return Estimate(value, value - half, value + half)
 
 
@@ -65,7 +66,7 @@ def shrunk(values: np.ndarray, errors: np.ndarray, *, level: float = LEVEL) -> t
     kept = spread / (spread + errors[known] ** 2)
     uncertain = (1 - kept) ** 2 / float(np.sum(1 / (errors[known] ** 2 + spread)))  # of the centre itself
     made[known] = centre + kept * (values[known] - centre)
-    half[known] = norm.ppf(0.5 + level / 2) * np.sqrt(kept * errors[known] ** 2 + uncertain)
+    half[known] = quantile(0.5 + level / 2) * np.sqrt(kept * errors[known] ** 2 + uncertain)
     return made, half
 
 
@@ -88,7 +89,7 @@ def waiting_time(waited: np.ndarray, ended: np.ndarray, *, at: float = 0.5, leve
     survival = np.cumprod(1 - ends_at / at_risk)
     with np.errstate(divide="ignore", invalid="ignore"):
         greenwood = np.cumsum(ends_at / (at_risk * (at_risk - ends_at)))
-        spread = norm.ppf(0.5 + level / 2) * np.sqrt(greenwood) / np.abs(np.log(survival))
+        spread = quantile(0.5 + level / 2) * np.sqrt(greenwood) / np.abs(np.log(survival))
         high, low = survival ** np.exp(-spread), survival ** np.exp(spread)
     undefined = (survival <= 0) | (survival >= 1)
     low, high = np.where(undefined, survival, low), np.where(undefined, survival, high)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import xlog1py, xlogy
-from scipy.stats import norm, rankdata
+
+from training.normal import quantile
 
 CALIBRATION_BINS = 10
 BOOTSTRAP_DRAWS = 200
@@ -46,6 +46,8 @@ def evaluate(converted: np.ndarray, probability: np.ndarray, rng: np.random.Gene
 def log_loss(converted: np.ndarray, probability: np.ndarray) -> Estimate:
     """Mean negative log-likelihood in nats; infinite where something held impossible happened."""
     outcome, chance = _checked(converted, probability)
+    from scipy.special import xlog1py, xlogy
+
     return _mean(-(xlogy(outcome, chance) + xlog1py(1 - outcome, -chance)))
 
 
@@ -71,6 +73,8 @@ def auc(converted: np.ndarray, probability: np.ndarray) -> Estimate:
     negative = chance[outcome == 0]
     if not len(positive) or not len(negative):
         return Estimate(np.nan, np.nan)
+    from scipy.stats import rankdata  # over a second, and a worker of the service needs none of it
+
     ranks = rankdata(np.concatenate([positive, negative]))
     # For each lead, the share of the other kind that it stands on the right side of.
     above = (ranks[: len(positive)] - rankdata(positive)) / len(negative)
@@ -124,7 +128,7 @@ def wilson(successes: float, rows: float, level: float) -> tuple[float, float]:
 
     Source: Wilson (1927), doi:10.1080/01621459.1927.10502953.
     """
-    z = norm.ppf((1 + level) / 2)
+    z = quantile((1 + level) / 2)
     share = successes / rows
     centre = (share + z**2 / (2 * rows)) / (1 + z**2 / rows)
     half = z / (1 + z**2 / rows) * np.sqrt(share * (1 - share) / rows + z**2 / (4 * rows**2))

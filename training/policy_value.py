@@ -9,8 +9,8 @@ same with the weight of the chosen rep's cluster. w = target / logged propensity
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.stats import norm
-from sklearn.cluster import KMeans
+
+from training.normal import quantile
 
 LEVEL = 0.9
 THIN = 0.01  # a logged propensity below this hardly supports anything
@@ -183,6 +183,8 @@ def cluster_reps(effects: np.ndarray, *, seed: int, clusters: int = CLUSTERS) ->
 
     effects : (n_reps, width), fitted on other rows than those to be judged.
     """
+    from sklearn.cluster import KMeans  # two seconds, and only this needs it
+
     return np.asarray(KMeans(clusters, n_init=10, random_state=seed).fit_predict(effects), dtype=np.intp)
 
 
@@ -190,7 +192,7 @@ def estimate(scores: np.ndarray, *, level: float = LEVEL) -> PolicyValue:
     """The mean of the scores with its normal interval."""
     value = float(scores.mean())
     error = float(scores.std(ddof=1) / np.sqrt(len(scores))) if len(scores) > 1 else np.nan
-    half = float(norm.ppf(0.5 + level / 2)) * error
+    half = float(quantile(0.5 + level / 2)) * error
     return PolicyValue(value, error, value - half, value + half)
 
 

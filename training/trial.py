@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm
 
+from training.normal import quantile
 from training.policy_value import LEVEL, PolicyValue, estimate
 
 ALARM = 2.6  # standard errors between holdout and replay that chance alone exceeds once in a hundred trials
@@ -32,7 +32,7 @@ def lift(converted: np.ndarray, held_out: np.ndarray) -> PolicyValue:
         raise ValueError(f"Expected two leads in each arm at least; got {len(policy)} and {len(control)}.")
     value = float(policy.mean() - control.mean())
     error = float(np.sqrt(policy.var(ddof=1) / len(policy) + control.var(ddof=1) / len(control)))
-    half = float(norm.ppf(0.5 + LEVEL / 2)) * error
+    half = float(quantile(0.5 + LEVEL / 2)) * error
     return PolicyValue(value, error, value - half, value + half)
 
 
@@ -107,7 +107,7 @@ def leads_needed(rate: float, lift: float, share: float, *, power: float = POWER
             f"Expected a rate, a share and rate + lift between 0 and 1, and a lift that is not 0; "
             f"got rate {rate}, lift {lift}, share {share}."
         )
-    z = norm.ppf(1 - level / 2) + norm.ppf(power)
+    z = quantile(1 - level / 2) + quantile(power)
     return int(np.ceil(z**2 * rate * (1 - rate) / (share * (1 - share) * lift**2)))
 
 

@@ -1,10 +1,10 @@
 """Uplift over rotation: P(chosen) less the mean P over the eligible reps, with its interval from the posterior."""
 
 from dataclasses import dataclass
-from functools import lru_cache
-from statistics import NormalDist
 
 import numpy as np
+
+from training.normal import quantile
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,5 @@ def uplift_intervals(
     together = shared + (common @ beta_covariance * common).sum(axis=1)
     spread = np.sqrt(np.maximum(together, 0.0))  # of one eligible rep alone it is 0, to rounding
     value = probability[reps] - float(rotation @ probability)
-    half = _quantile(0.5 + level / 2) * spread
+    half = quantile(0.5 + level / 2) * spread
     return Intervals(value, value - half, value + half)
-
-
-@lru_cache(maxsize=16)
-def _quantile(share: float) -> float:
-    """Of the standard normal."""
-    return NormalDist().inv_cdf(share)

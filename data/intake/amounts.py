@@ -1,18 +1,23 @@
 """Numbers as people write them ("€ 1.234,50", "12 %") -> floats; what does not read as one is marked, not guessed."""
 
 import re
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
+
+if TYPE_CHECKING:
+    import pandas as pd  # half a second, and the service reads one amount at a time
 
 _SIGNS = re.compile(r"[\s\u00a0\u202f'’]|[$€£¥￥₹%元]|\b(?:USD|EUR|GBP|CNY|RMB|JPY|INR|CHF)\b")
 _PLAIN = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
 
 
-def read_numbers(values: pd.Series, decimal: str = ".") -> tuple[np.ndarray, np.ndarray]:
+def read_numbers(values: "pd.Series", decimal: str = ".") -> tuple[np.ndarray, np.ndarray]:
     """(floats with NaN where missing or unreadable, which were unreadable), one entry a value."""
     if values.dtype.kind in "fiub":
         return values.to_numpy(dtype=float), np.zeros(len(values), dtype=bool)
+    import pandas as pd
+
     codes, uniques = pd.factorize(values.astype("str"))
     numbers = np.array([number_of(text, decimal) for text in uniques] + [np.nan])
     read = numbers[codes]

@@ -21,7 +21,7 @@ SIZES = (200, 1_000, 5_000)
 class Desk:
     """The parts of a service over an empty ledger and a floor of `size` reps."""
 
-    problem = None
+    problem: str | None = None
 
     def __init__(self, model: ConversionModel, leads: list[dict[str, Any]], size: int, folder: Path) -> None:
         own, reps = roster_of(model, size)

@@ -1,4 +1,4 @@
-"""One lead x every rep, in process: against what a user would write, against bare predictions, and against the floor."""
+"""One lead x every rep, in process: against what a user would write, bare predictions, and the floor."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ SIZES = (20, 200, 1_000, 5_000)
 MATRICES = 20  # ready-made pair matrices, so that no two calls in a row see the same one
 PAIR_LEADS = 60  # leads x 1,000 reps that the rival is fitted to
 EXPLAINED = 5
-RIVAL = {"n_estimators": 300, "num_leaves": 63, "min_child_samples": 5, "n_jobs": 1, "verbosity": -1}
+RIVAL: dict[str, Any] = {"n_estimators": 300, "num_leaves": 63, "min_child_samples": 5, "n_jobs": 1, "verbosity": -1}
 
 
 class Scoring:
@@ -59,6 +59,7 @@ class Rival:
         self.leads, self.reps = leads, reps
         frame = pair_frame(leads[:PAIR_LEADS], reps)
         self._levels = {name: sorted(frame[name].dropna().unique()) for name in frame if not _is_number(frame[name])}
+        self._columns = list(frame.columns)  # a lead that lacks an attribute lacks its column
         scorer, at = Scorer(wide, reps), datetime.now(UTC)
         chances = np.concatenate([scorer.score(lead, at=at).probability for lead in leads[:PAIR_LEADS]])
         converted = np.random.default_rng(seed).random(len(chances)) < chances
@@ -85,7 +86,7 @@ class Rival:
 
     def _predicted(self, number: int) -> tuple[pd.DataFrame, np.ndarray]:
         frame = self._typed(pair_frame([self.leads[number % len(self.leads)]], self.reps))
-        return frame, np.asarray(self._classifier.predict_proba(frame)[:, 1])
+        return frame, np.asarray(self._classifier.predict_proba(frame))[:, 1]
 
     def _matrix(self, number: int, size: int) -> np.ndarray:
         reps = [self.reps[place % len(self.reps)] for place in range(size)]
@@ -94,18 +95,15 @@ class Rival:
         return typed.assign(**codes).to_numpy(dtype=float)
 
     def _typed(self, frame: pd.DataFrame) -> pd.DataFrame:
-        whole = frame.reindex(columns=self._columns(frame))
+        whole = frame.reindex(columns=self._columns)
         for name, levels in self._levels.items():
             whole[name] = pd.Categorical(whole[name], categories=levels)
         return whole
 
-    def _columns(self, frame: pd.DataFrame) -> list[str]:
-        if not hasattr(self, "_names"):
-            self._names = list(frame.columns)
-        return self._names
 
-
-def scoring_cases(model: ConversionModel, leads: list[dict[str, Any]], *, quick: bool, step: Step) -> list[dict[str, Any]]:
+def scoring_cases(
+    model: ConversionModel, leads: list[dict[str, Any]], *, quick: bool, step: Step
+) -> list[dict[str, Any]]:
     """Every case of one lead in process."""
     step("fitting the rival: 300 trees of 63 leaves over pairs")
     rival = Rival(model, leads)
@@ -126,7 +124,7 @@ def scoring_cases(model: ConversionModel, leads: list[dict[str, Any]], *, quick:
             rounds,
         )
         named = f"1 lead x {size:,} reps, scored, 5 intervals, 5 explained"
-        cases.append(case(named, found["ours"], found["matrix"], against="Booster.predict, ready-made matrix, 300 x 63"))
+        cases.append(case(named, found["ours"], found["matrix"], against="Booster.predict on ready pairs, 300 x 63"))
         cases.append(case(named, found["ours"], found["floor"], against="the floor: F's trees and one product"))
         cases.append(case(named, found["ours"], found["table_floor"], against="the floor with Booster.predict"))
         if size == 1_000:
@@ -136,8 +134,12 @@ def scoring_cases(model: ConversionModel, leads: list[dict[str, Any]], *, quick:
 
 def _against_frames(at_size: Scoring, rival: Rival, named: str, *, rounds: int, step: Step) -> list[dict[str, Any]]:
     step("what a user would write: a frame, predict_proba, shap")
-    found = in_turn({"ours": (at_size.ours, 10), "kept": (rival.by_frame, 1), "anew": (rival.by_frame_anew, 1)}, rounds)
-    told = {"kept": "a frame, predict_proba, a shap explainer that is kept", "anew": "the same, the explainer made a call"}
+    jobs = {"ours": (at_size.ours, 10), "kept": (rival.by_frame, 1), "anew": (rival.by_frame_anew, 1)}
+    found = in_turn(jobs, rounds)
+    told = {
+        "kept": "a frame, predict_proba, shap for five, the explainer kept",
+        "anew": "a frame, predict_proba, shap for five, the explainer made anew",
+    }
     return [case(named, found["ours"], found[name], against=text) for name, text in told.items()]
 
 

@@ -1,4 +1,4 @@
-"""What is measured: a model that was fitted to a simulated floor, rosters of any size, and leads as a CRM sends them."""
+"""What is measured: a model fitted to a simulated floor, rosters of any size, leads as a CRM sends them."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -30,7 +30,8 @@ def fitted_floor(leads: int = LEADS, seats: int = SEATS) -> tuple[ConversionMode
     prepared = prepare(dataset)
     recipe = Recipe("trees", TREES_GROWN, dict(TREES))
     parts = fit_parts(prepared.spells, prepared.contract, seed=1, recipe=recipe)
-    model = assemble(parts, prepared.spells, prepared.contract, verdict="rep_matters", facts={"rows": len(prepared.spells)})
+    facts = {"rows": len(prepared.spells)}
+    model = assemble(parts, prepared.spells, prepared.contract, verdict="rep_matters", facts=facts)
     return model, requests(world.leads)
 
 
@@ -55,8 +56,9 @@ def roster_of(model: ConversionModel, size: int) -> tuple[ConversionModel, tuple
     origin = np.arange(size) % known
     reps = tuple(
         replace(
-            model.reps[place], rep_id=f"R-{number:05d}", name=f"Rep {number}", active=True, hired_at=HIRED, left_at=None,
-            absent_from=None, absent_until=None, hours=None, capacity=1_000_000, daily_limit=None, region=None, regions=(),
+            model.reps[place], rep_id=f"R-{number:05d}", name=f"Rep {number}", active=True, hired_at=HIRED,
+            left_at=None, absent_from=None, absent_until=None, hours=None, capacity=1_000_000, daily_limit=None,
+            region=None, regions=(),
         )
         for number, place in enumerate(origin)
     )  # fmt: skip

@@ -9,8 +9,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
-from scipy.optimize import linprog
 
 from serving.policy.exploration import Flags, Floats
 
@@ -84,6 +82,9 @@ def _most_promising(probability: Floats, eligible: Flags) -> Flags:
 
 def _solve(probability: Floats, pairs: Flags, capacity: Floats, floors: Floats | None) -> _Solution:
     """The programme over `pairs` alone, with its dual prices, all of them at least 0."""
+    from scipy import sparse  # a second between them; a worker is ready before it solves its first prices
+    from scipy.optimize import linprog
+
     n, m = pairs.shape
     lead, rep = np.nonzero(pairs)
     if not len(lead):

@@ -4,7 +4,6 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from scipy.stats import chi2
 
 from serving.reports import fairness, lift
 from serving.reports.facts import Facts, Flags
@@ -108,6 +107,8 @@ def _leads_have_changed(view: View, facts: Facts) -> dict[str, Any]:
             "drift", "medium", False, f"Too few scored leads in {RECENT_DAYS:.0f} days to see a drift.",
             "近 30 天评分的线索太少，无法判断漂移。", leads=len(score), stability_index=None,
         )  # fmt: skip
+    from scipy.stats import chi2  # over a second; a worker is ready before anybody asks for alerts
+
     seen = np.bincount(np.minimum(score // (100 / BINS), BINS - 1).astype(int), minlength=BINS) / len(score)
     floored = np.maximum(seen, 1e-4)
     index = float(np.sum((floored - 1 / BINS) * np.log(floored * BINS)))
