@@ -141,7 +141,7 @@ def _at_half_load(site: Site, name: str, *, quick: bool, step: Step) -> dict[str
     pace = (time.perf_counter() - began) / (len(requests) // 3)
     later = requests[len(requests) // 3 :]
     arrivals = np.cumsum(np.random.default_rng(0).exponential(2 * pace, len(later)))
-    waited = _served(site, later, arrivals)
+    waited, refused = _served(site, later, arrivals)
     p50, p99 = np.percentile(waited, [50, 99])
     return {
         "case": f"/v1/{name} at half load, p99 over p50",
@@ -149,13 +149,15 @@ def _at_half_load(site: Site, name: str, *, quick: bool, step: Step) -> dict[str
         "ours_us": 1e6 * float(p50),
         "p99_us": 1e6 * float(p99),
         "tail": float(p99 / p50),
+        "refused": refused,
         "requests_per_second": float(1 / (2 * pace)),
     }
 
 
-def _served(site: Site, requests: list[tuple[str, bytes]], arrivals: np.ndarray) -> list[float]:
-    """How long each request took from its planned arrival: one that had to wait for a connection waited too."""
+def _served(site: Site, requests: list[tuple[str, bytes]], arrivals: np.ndarray) -> tuple[list[float], int]:
+    """How long each request took from its planned arrival, waiting for a connection included; how many were refused."""
     waited: list[float] = []
+    refused: list[float] = []
     failed: list[Exception] = []
     lock, following, began = threading.Lock(), iter(zip(requests, arrivals, strict=True)), time.perf_counter()
 
@@ -170,6 +172,9 @@ def _served(site: Site, requests: list[tuple[str, bytes]], arrivals: np.ndarray)
             time.sleep(max(began + due - time.perf_counter(), 0.0))
             try:
                 client.post(*request)
+            except RefusedError:  # answered, but with another status: counted, and told beside the tail
+                refused.append(due)
+                continue
             except Exception as error:
                 failed.append(error)  # raised below, where it can be seen
                 return
@@ -182,7 +187,7 @@ def _served(site: Site, requests: list[tuple[str, bytes]], arrivals: np.ndarray)
         thread.join()
     if failed:
         raise failed[0]
-    return waited
+    return waited, len(refused)
 
 
 class _Commit:

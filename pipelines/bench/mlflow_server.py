@@ -72,13 +72,14 @@ def _in_turn(site: Site, theirs: Running, rep_ids: list[str], columns: list[str]
 def _start(home: Path, tracking_uri: str) -> Running:
     port = free_port()
     command = [
-        sys.executable, "-m", "mlflow", "models", "serve", "-m", f"models:/{MODEL}@{CHAMPION}", "--env-manager", "local",
-        "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
+        sys.executable, "-m", "mlflow", "models", "serve", "-m", f"models:/{MODEL}@{CHAMPION}",
+        "--env-manager", "local", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
     ]  # fmt: skip
+    beside = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # it looks for the server's program there
+    rooms = str(Path(__file__).parents[2])
     process = subprocess.Popen(  # noqa: S603  our own interpreter and module, no shell
         command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        env={**os.environ, "MLFLOW_TRACKING_URI": tracking_uri, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-             "PYTHONPATH": str(Path(__file__).parents[2])},
+        env={**os.environ, "MLFLOW_TRACKING_URI": tracking_uri, "PATH": beside, "PYTHONPATH": rooms},
     )  # fmt: skip
     running = Running(process, f"http://127.0.0.1:{port}")
     deadline = time.monotonic() + READY_WITHIN_S

@@ -30,7 +30,7 @@ def fitted_floor(leads: int = LEADS, seats: int = SEATS) -> tuple[ConversionMode
     prepared = prepare(dataset)
     recipe = Recipe("trees", TREES_GROWN, dict(TREES))
     parts = fit_parts(prepared.spells, prepared.contract, seed=1, recipe=recipe)
-    facts = {"rows": len(prepared.spells)}
+    facts: dict[str, object] = {"rows": len(prepared.spells)}
     model = assemble(parts, prepared.spells, prepared.contract, verdict="rep_matters", facts=facts)
     return model, requests(world.leads)
 
