@@ -67,8 +67,8 @@ def roster_of(model: ConversionModel, size: int) -> tuple[ConversionModel, tuple
         model.effects,
         effects=effects + rng.normal(0, WIDENED, effects.shape),
         covariance=model.effects.covariance[origin],
-        hand_effects=model.effects.hand_effects[origin],
-        hand_sd=model.effects.hand_sd[origin],
+        hand_effects=np.zeros(size),  # of no meaning at prediction
+        hand_sd=np.zeros(size),
     )
     return replace(model, reps=reps, effects=own), reps
 

@@ -6,12 +6,12 @@ from datetime import timedelta
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
 
 from serving.reports.facts import Facts
 from serving.reports.shares import gini
 from serving.reports.view import LEVEL, View, nothing, number, told
 from training.intervals import Estimate
+from training.normal import quantile, two_sided
 
 NEWCOMER = timedelta(days=90)  # since she was hired
 GINI_DRAWS = 500
@@ -79,7 +79,7 @@ def _reps(view: View, facts: Facts) -> list[dict[str, Any]]:
 def _with_shares(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     total = sum(row["value"] for row in rows)
     fair = sum(row["value_by_rotation"] for row in rows)
-    z = norm.ppf(0.5 + LEVEL / 2)
+    z = quantile(0.5 + LEVEL / 2)
     for row in rows:
         share = row["value"] / total if total else np.nan
         # The delta method for a sum over the sum of all.
@@ -111,7 +111,7 @@ def _newcomers(view: View, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     got, rotation = (sum(row[name] for row in new) for name in ("leads", "leads_by_rotation"))
     error = np.sqrt(sum(row["leads_by_chance"] for row in new))
     ratio = got / rotation if rotation else np.nan
-    half = norm.ppf(0.5 + LEVEL / 2) * error / rotation if rotation else np.nan
+    half = quantile(0.5 + LEVEL / 2) * error / rotation if rotation else np.nan
     share = told(Estimate(ratio, ratio - half, ratio + half), why="no newcomer could have had a lead in this time")
     return {
         "since_days": NEWCOMER.days,
@@ -132,9 +132,9 @@ def _order(facts: Facts) -> dict[str, Any]:
     if not spread:
         return {"tilt": nothing(NO_DRAW), "p_value": None, "biased": None}
     z = float(np.nansum(gap)) / spread
-    half = norm.ppf(0.5 + LEVEL / 2) * spread / len(facts)
+    half = quantile(0.5 + LEVEL / 2) * spread / len(facts)
     tilt = float(np.nansum(gap)) / len(facts)
-    p = float(2 * norm.sf(abs(z)))
+    p = two_sided(z)
     return {"tilt": told(Estimate(tilt, tilt - half, tilt + half)), "p_value": p, "biased": p < SUSPICIOUS}
 
 
@@ -155,7 +155,7 @@ def _draw(view: View, facts: Facts) -> dict[str, Any]:
     if not looks:
         return {"pairs": 0, "p_value": None, "biased": None, "furthest": None}
     z, cell = max(looks, key=lambda look: abs(look[0]))
-    p = min(1.0, float(2 * norm.sf(abs(z))) * len(looks))
+    p = min(1.0, two_sided(z) * len(looks))
     return {
         "pairs": len(looks),
         "p_value": p,
