@@ -5,12 +5,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
 
 from serving.reports.facts import Facts, Flags, Floats
 from serving.reports.verdict import verdict
 from serving.reports.view import LEVEL, View, count, moment, nothing, number, told
 from training.intervals import share as share_of
+from training.normal import quantile
 from training.policy_value import PolicyValue, effective_sample_size, estimate
 from training.trial import ALARM, POWER, SIGNIFICANCE, adjusted_lift, leads_needed, lift, mixture_half_width
 
@@ -181,7 +181,7 @@ def _holdout(trial: Trial, *, adjusted: bool = False) -> dict[str, Any]:
     weight = np.array([size for size, _ in parts]) / sum(size for size, _ in parts)
     value = float(weight @ [part.value for _, part in parts])
     error = float(np.sqrt(weight**2 @ [part.standard_error**2 for _, part in parts]))
-    half = float(norm.ppf(0.5 + LEVEL / 2)) * error
+    half = float(quantile(0.5 + LEVEL / 2)) * error
     return told(PolicyValue(value, error, value - half, value + half))
 
 
@@ -217,7 +217,7 @@ def _over_time(trial: Trial) -> list[dict[str, Any]]:
 
 
 def _normal(cumulated: tuple[Floats, Floats], place: int, n: int) -> dict[str, float | None]:
-    value, half = cumulated[0][place], norm.ppf(0.5 + LEVEL / 2) * cumulated[1][place] / np.sqrt(n)
+    value, half = cumulated[0][place], quantile(0.5 + LEVEL / 2) * cumulated[1][place] / np.sqrt(n)
     return {"low": number(value - half), "high": number(value + half)}
 
 
@@ -264,7 +264,7 @@ def _plan(view: View, trial: Trial, facts: Facts, found: PolicyValue) -> dict[st
         {"share": each, "now": each == share, **_until(leads_needed(rate, size, each), len(trial), a_month, view.at)}
         for each in offered
     ]
-    z = norm.ppf(1 - SIGNIFICANCE / 2) + norm.ppf(POWER)
+    z = quantile(1 - SIGNIFICANCE / 2) + quantile(POWER)
     replay = int(np.ceil((z * float(trial.gain.std()) / size) ** 2))
     return made | {"holdout": held, "replay": _until(replay, len(trial), a_month, view.at)}
 
@@ -326,5 +326,5 @@ def _overrides(view: View) -> dict[str, Any]:
         return made | {"above_model": nothing(why)}
     value = float(theirs.mean() - ours.mean())
     error = float(np.sqrt(theirs.var(ddof=1) / len(theirs) + ours.var(ddof=1) / len(ours)))
-    half = float(norm.ppf(0.5 + LEVEL / 2)) * error
+    half = float(quantile(0.5 + LEVEL / 2)) * error
     return made | {"above_model": told(PolicyValue(value, error, value - half, value + half))}

@@ -3,13 +3,13 @@
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
 
 from data.roster import Rep
 from serving.reports.facts import Facts
 from serving.reports.view import LEVEL, View, count, nothing, number, told
 from training.conversion import ConversionModel, RosterModel
 from training.intervals import Estimate, share, shrunk
+from training.normal import quantile
 
 MOST_STRENGTHS = 6
 UNSEEN = "no lead of this rep is old enough yet"
@@ -81,7 +81,7 @@ def _add_adjusted(rows: list[dict[str, Any]]) -> None:
     values = np.array([np.nan if part is None else part.value for part in parts])
     errors = np.array([np.nan if part is None else part.low for part in parts])
     drawn, half = shrunk(values, errors)
-    z = norm.ppf(0.5 + LEVEL / 2)
+    z = quantile(0.5 + LEVEL / 2)
     for place, row in enumerate(rows):
         raw = Estimate(values[place], values[place] - z * errors[place], values[place] + z * errors[place])
         own = Estimate(drawn[place], drawn[place] - half[place], drawn[place] + half[place])
@@ -104,7 +104,7 @@ def _strengths(view: View) -> dict[str, dict[str, Any]]:
 
 
 def _of_rep(model: ConversionModel, points: float, effects: np.ndarray, covariance: np.ndarray) -> dict[str, Any]:
-    half = norm.ppf(0.5 + LEVEL / 2) * np.sqrt(np.diag(covariance)) * points
+    half = quantile(0.5 + LEVEL / 2) * np.sqrt(np.diag(covariance)) * points
     value = effects * points
     told_apart = model.speaks
     names: list[dict[str, Any]] = [{"feature": "overall", "level": None}]
