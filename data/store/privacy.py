@@ -32,6 +32,8 @@ _NOTE_ERASURE = text("""
     INSERT INTO erasures (client_id, lead_id, actor, at) VALUES (:client_id, :lead_id, :actor, :at)
     ON CONFLICT (client_id, lead_id) DO NOTHING
 """)
+_OF_DECISION = ("decision_id", "decided_at", "rep_id", "lead_snapshot")
+_OF_EVENT = ("event_id", "event", "occurred_at", "received_at", "value", "reason", "rep_id", "into_lead_id")
 _AHEAD = timedelta(days=1)  # a clock this far before the newest row is not believed
 
 
@@ -58,8 +60,8 @@ def known(conn: Connection, client_id: str, lead_id: str) -> dict[str, Any]:
         "client_id": client_id,
         "lead_id": lead_id,
         "person": person,
-        "decisions": [row._asdict() for row in made],
-        "events": [{name: value for name, value in row._asdict().items() if name != "seq"} for row in events],
+        "decisions": [{name: getattr(row, name) for name in _OF_DECISION} for row in made],
+        "events": [{name: getattr(row, name) for name in _OF_EVENT} for row in events],
         "overrides": [asdict(one) for row in made for one in overrides.of_decision(conn, row.decision_id)],
         "erased_at": erased,
     }
