@@ -11,9 +11,9 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export BENTOML_DO_NOT_TRACK := true
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help install demo test serve bench build build-check lint lock vendor
+.PHONY: help install demo test serve bench torture build build-check lint lock vendor
 help:
-	@echo "make demo | test | serve | bench | build | lint | lock"
+	@echo "make demo | test | serve | bench | torture | build | lint | lock"
 
 install: $(VENV)/installed
 $(VENV)/installed: requirements.lock requirements-bootstrap.lock pyproject.toml
@@ -42,6 +42,10 @@ build: install
 
 build-check: install
 	$(BIN)/python -m tests.check_build
+
+# Hours of trouble in half an hour: processes killed, disks and databases gone, hostile and too many requests.
+torture: install
+	$(BIN)/python -m tests.torture
 
 lint: install
 	$(BIN)/ruff check .

@@ -126,6 +126,11 @@ def floor(ledger, store_floor):
 @pytest.fixture(scope="session")
 def small_model():
     """A ConversionModel of twelve small trees and four reps, made by hand in a moment."""
+    return made_small_model()
+
+
+def made_small_model():
+    """The same, for what runs outside of pytest."""
     import numpy as np
 
     from features.columns import Column, ColumnContract

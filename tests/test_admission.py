@@ -264,3 +264,20 @@ def test_a_key_over_its_quota_gets_429_and_the_others_do_not(tmp_path):
     assert answers[-1].json()["status"] == 429
     assert desk.call("GET", "/v1/policy", role="manager").status_code == 200
     desk.close()
+
+
+def test_a_batch_under_way_leaves_the_slots_to_the_others():
+    from serving.guard import Bodies, Limits
+
+    limits = Limits(100, 100, (), 2.0, slots=1, short_wait_s=0.001, burst=0, long_paths={"/long"}, long_slots=1)
+    served = []
+
+    async def app(scope, receive, send):
+        served.append(scope["path"])
+        if scope["path"] == "/long":
+            await doors({**short, "state": {}}, None, None)
+
+    short = {"type": "http", "method": "GET", "path": "/short", "headers": []}
+    doors = Bodies(app, limits=limits)
+    asyncio.run(doors({**short, "path": "/long", "state": {}}, None, None))
+    assert served == ["/long", "/short"]

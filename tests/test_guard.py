@@ -269,3 +269,22 @@ def test_a_log_line_is_one_line_of_json_whatever_is_in_it():
     assert line.splitlines() == [line]
     assert "\x1b" not in line
     assert json.loads(line)["client"] == "acme\r\nfake: line"
+
+
+def test_a_log_that_cannot_be_written_ends_no_request(monkeypatch):
+    class Full:
+        def write(self, _text):
+            raise OSError(28, "No space left on device")
+
+        flush = write
+
+    monkeypatch.setattr("sys.stderr", Full())  # to which logging would tell its own trouble
+    log = logging.getLogger("serving.guard")
+    handler = logging.StreamHandler(Full())
+    log.addHandler(handler)
+    monkeypatch.setattr(log, "level", logging.INFO)
+    try:
+        connection = Connection(b"{}").through(guarded())
+    finally:
+        log.removeHandler(handler)
+    assert (connection.status, connection.answer) == (200, {})

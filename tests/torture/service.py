@@ -54,16 +54,22 @@ class Http:
     def __call__(
         self, method: str, path: str, role: str, body: Any = None, headers: Mapping[str, str] | None = None
     ) -> tuple[int | None, bytes]:
-        """(status, the answer's bytes)."""
+        """(status, the answer's bytes); the body goes as JSON."""
+        if body is None:
+            return self.raw(method, path, role, None, headers or {})
+        given = {"Content-Type": "application/json", **(headers or {})}
+        return self.raw(method, path, role, json.dumps(body).encode(), given)
+
+    def raw(
+        self, method: str, path: str, role: str, content: bytes | None, headers: Mapping[str, str]
+    ) -> tuple[int | None, bytes]:
+        """The same with a body of bytes."""
         connection = getattr(self._own, "connection", None)
         if connection is None:
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=self._timeout_s)
             self._own.connection = connection
             self._opened.append(connection)
-        given = {"Authorization": f"Bearer {self._keys[role]}", **(headers or {})}
-        content = None
-        if body is not None:
-            content, given["Content-Type"] = json.dumps(body).encode(), "application/json"
+        given = {"Authorization": f"Bearer {self._keys[role]}", **headers}
         try:
             connection.request(method, path, content, given)
             answer = connection.getresponse()
