@@ -46,6 +46,7 @@ build-check: install
 # Hours of trouble in half an hour: processes killed, disks and databases gone, hostile and too many requests.
 torture: install
 	$(BIN)/python -m tests.torture
+	$(BIN)/python -m tests.torture.events
 
 lint: install
 	$(BIN)/ruff check .
