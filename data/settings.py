@@ -31,6 +31,7 @@ class Settings(BaseSettings):
         10, ge=1, description="Keys refused from one address within a minute; then it gets 429."
     )
     bundle_poll_seconds: float = Field(2.0, gt=0, description="How often a worker looks for a newly promoted model.")
+    sweep_seconds: float = Field(30.0, gt=0, description="How often a worker looks for leads that nobody contacts.")
     registry_timeout_seconds: float = Field(2.0, gt=0, description="Time-out of one call to the model registry.")
 
     public_url: str = Field(

@@ -10,7 +10,7 @@ import typer
 
 from data.errors import InputError, RefusedError
 from data.settings import Settings
-from pipelines import cli_admin, opened, telling, telling_evaluate
+from pipelines import cli_admin, cli_rules, opened, telling, telling_evaluate
 from pipelines.console import command, say
 from pipelines.opened import ledger
 from pipelines.progress import on_terminal
@@ -24,6 +24,7 @@ app = typer.Typer(
     add_completion=False,
 )
 cli_admin.attach(app)
+cli_rules.attach(app)
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, progress on standard error.")]
 DataFolder = Annotated[Path, typer.Option("--data", help="Folder of a data set, or one flat file.")]

@@ -22,7 +22,6 @@ def attach(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.add_typer(model, name="model", help="Models: list, show, promote, rollback.")
     app.add_typer(keys, name="keys", help="Keys of the HTTP interface: create, list, rotate, revoke.")
-    app.add_typer(policy, name="policy", help="The rule book: show, check, activate.")
     app.add_typer(roster, name="roster", help="The reps who get leads: put.")
     app.add_typer(webhooks, name="webhooks", help="Who is told of events: add, list, remove, disable, dead, replay.")
     cli_keeping.attach(app)
@@ -31,7 +30,6 @@ def attach(app: typer.Typer) -> None:
 
 model = typer.Typer(no_args_is_help=True)
 keys = typer.Typer(no_args_is_help=True)
-policy = typer.Typer(no_args_is_help=True)
 roster = typer.Typer(no_args_is_help=True)
 
 
@@ -152,38 +150,6 @@ def keys_revoke(key_id: str, as_json: Json = False) -> None:
     if not revoked:
         raise InputError(f"{key_id}: there is no such key in use; see `leadmatch keys list`.")
     say({"id": key_id, "revoked": True}, as_json=as_json, lines=telling.revoked)
-
-
-@policy.command("show")
-@command
-def policy_show(as_json: Json = False) -> None:
-    """The rule book in force, as text. Example: leadmatch policy show > policy.yaml."""
-    from pipelines import rule_books
-
-    with ledger() as book:
-        say(rule_books.shown(book), as_json=as_json, lines=telling.policy)
-
-
-@policy.command("check")
-@command
-def policy_check(file: Path, as_json: Json = False) -> None:
-    """Check a rule book without activating it. Example: leadmatch policy check policy.yaml."""
-    from pipelines import rule_books
-
-    say(rule_books.checked(file), as_json=as_json, lines=telling.policy_checked)
-
-
-@policy.command("activate")
-@command
-def policy_activate(
-    file: Path, why: Annotated[str, typer.Option(help="Kept beside the version.")] = "", as_json: Json = False
-) -> None:
-    """Put a rule book in force. Example: leadmatch policy activate policy.yaml --why "trial in the north"."""
-    from pipelines import rule_books
-
-    with ledger() as book:
-        made = rule_books.activated(book, file, actor="command line", why=why, at=datetime.now(UTC))
-    say(made, as_json=as_json, lines=telling.policy_activated)
 
 
 @roster.command("put")

@@ -1,36 +1,69 @@
-"""The rule book as jobs: show it, check a file, put it in force."""
+"""The rule book as jobs: show it, check a file, put it in force, compare versions, take one back."""
 
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from data.errors import InputError
+from data.settings import Settings
 from data.store import policies
 from data.store.ledger import Ledger
-from serving.policy.rulebook import DEFAULT_PATH, parse_rule_book
+from serving import books
+from serving.policy.checking import checked_rule_book
+from serving.policy.rulebook import parse_rule_book
 
 
-def shown(ledger: Ledger) -> dict[str, Any]:
-    """The text in force and its version (None: the default that comes with leadmatch)."""
+def shown(ledger: Ledger, number: int | None = None) -> dict[str, Any]:
+    """A version's text; without a number the one in force (version None: the default that comes with leadmatch)."""
     with ledger.reading() as conn:
-        active = policies.active(conn)
-    text = active.text if active else DEFAULT_PATH.read_text(encoding="utf-8")
-    return {"version": str(active.version) if active else None, "text": text}
+        version = policies.version(conn) if number is None else number
+        text = books.text_of(conn, version)
+    return {"version": str(version) if version else None, "text": text}
 
 
-def checked(file: Path) -> dict[str, Any]:
-    """Whether a file can be used; raises InputError with line and field where not."""
-    parse_rule_book(_text(file))
-    return {"file": str(file), "valid": True}
+def checked(file: Path, settings: Settings, *, at: datetime) -> dict[str, Any]:
+    """Whether a file can be used; raises InputError with line, field and cure where not.
+
+    Where there is a ledger, the file is held against its roster and the leads that came in.
+    """
+    text = _text(file)
+    parse_rule_book(text)
+    known = settings.database_url is not None or (settings.home / "ledger.db").exists()
+    if known:
+        ledger = Ledger.open(settings.ledger_url)
+        try:
+            with ledger.reading() as conn:
+                checked_rule_book(text, books.known_here(conn, at=at))
+        finally:
+            ledger.close()
+    return {"file": str(file), "valid": True, "against": "this ledger's roster and leads" if known else "itself"}
 
 
 def activated(ledger: Ledger, file: Path, *, actor: str, why: str, at: datetime) -> dict[str, Any]:
     """Put a file in force as the next version; the old one stays in force where it cannot be used."""
-    text = _text(file)
-    parse_rule_book(text)
-    with ledger.writing() as tx:
-        version = policies.activate(tx, text, actor=actor, why=why, at=at)
-    return {"file": str(file), "version": str(version)}
+    made = books.activate(ledger, _text(file), actor=actor, why=why, at=at)
+    return {"file": str(file), "version": str(made["version"]), "changed": made["changed"]}
+
+
+def rolled_back(ledger: Ledger, number: int | None, *, actor: str, why: str, at: datetime) -> dict[str, Any]:
+    """Put an earlier version's text in force again, as the next version."""
+    made = books.rolled_back(ledger, number, actor=actor, why=why, at=at)
+    back = made["back_to"]
+    return {"file": f"version {back}", "version": str(made["version"]), "changed": made["changed"]}
+
+
+def history(ledger: Ledger) -> dict[str, Any]:
+    """Every version: who, when, why and what, the newest first."""
+    with ledger.reading() as conn:
+        return {"versions": books.history(conn)}
+
+
+def difference(ledger: Ledger, before: int | None, after: int | None) -> dict[str, Any]:
+    """What a version changes of another; by default the one in force of the one before it."""
+    with ledger.reading() as conn:
+        newer = policies.version(conn) if after is None else after
+        older = max(newer - 1, 0) if before is None else before
+        return books.difference(conn, older, newer)
 
 
 def _text(file: Path) -> str:

@@ -144,21 +144,6 @@ def roster(made: dict[str, Any]) -> None:
     OUT.print(f"{made['reps']:,} reps are on the roster now{gone}.")
 
 
-def policy(made: dict[str, Any]) -> None:
-    """The rule book in force."""
-    OUT.print(made["text"], markup=False)
-
-
-def policy_checked(made: dict[str, Any]) -> None:
-    """A rule book that can be used."""
-    OUT.print(f"{made['file']} can be used.")
-
-
-def policy_activated(made: dict[str, Any]) -> None:
-    """The rule book's new version."""
-    OUT.print(f"{made['file']} is in force as version {made['version']}.")
-
-
 def plain_finding(one: Finding) -> dict[str, Any]:
     """A finding of the doctor, as plain values."""
     return dict(vars(one))

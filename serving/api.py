@@ -267,6 +267,20 @@ class RepPatch(RepFields):
         return given | ({"attributes": dict(self.model_extra)} if self.model_extra else {})
 
 
+class ClaimIn(Body):
+    """`POST /v1/pool/{lead_id}/claim`: who claims; a rep's key claims for herself. A manager may name the client."""
+
+    rep_id: Id | None = None
+    client: Id | None = None
+
+
+class HandOverIn(Body):
+    """`POST /v1/reps/{rep_id}/hand-over`: why, and which of her open leads; all where none are named."""
+
+    reason: Line
+    lead_ids: Annotated[list[Id], Field(min_length=1, max_length=MOST_LEADS)] | None = None
+
+
 class PolicyIn(Body):
     """`PUT /v1/policy`: the rule book's text, and why it is changed."""
 

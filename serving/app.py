@@ -20,6 +20,7 @@ from serving import (
     routes_decisions,
     routes_hooks,
     routes_model,
+    routes_pool,
     routes_privacy,
     routes_replay,
     routes_reports,
@@ -59,6 +60,7 @@ ROUTES = (
     routes_webhooks,
     routes_hooks,
     routes_privacy,
+    routes_pool,
 )
 RULES: Rules = {**OPEN, **FRAMEWORK, **{call: rule for routes in ROUTES for call, rule in routes.RULES.items()}}
 BATCH_PATHS = frozenset({"/v1/assign/batch", "/v1/outcomes", "/v1/reps"})

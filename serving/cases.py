@@ -37,6 +37,7 @@ class Reply:
 
     body: bytes
     replayed: bool = False
+    stored: bool = True  # False: a dry run, or nobody was free and the request asked for nothing then
 
 
 @dataclass(frozen=True)

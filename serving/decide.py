@@ -92,7 +92,7 @@ class Decider:
         ask = case.ask
         draw = self._draw(case, loads, 0, uuid.uuid4().hex)
         if ask.dry_run or (ask.only_if_free and draw.candidate is None and not draw.waits):
-            return Reply(draw.answer)
+            return Reply(draw.answer, stored=False)
         _check_time(ask)
         try:
             with self.ledger.writing(until=ask.deadline) as tx:

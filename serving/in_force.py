@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Protocol
 
@@ -21,6 +21,7 @@ from serving.scorer import Scorer
 
 BY_RECORD = frozenset({"performance", "value_tiers", "points_queue"})
 BY_RESPONSE = "fastest_responder"
+RENEWED_EVERY = timedelta(seconds=10)  # full looks at the states, where a method goes by them
 
 
 class Bundles(Protocol):
@@ -81,6 +82,7 @@ class Watch:
         self._held: InForce | None = None
         self._problem: str | None = None
         self.seen = Seen(response_hours={})  # as of the last `renew`
+        self._renewed: tuple[RuleBook, datetime] | None = None
 
     def look(self, conn: Connection) -> InForce:
         """What is in force as `conn` sees it."""
@@ -100,6 +102,9 @@ class Watch:
     def renew(self, conn: Connection, *, at: datetime) -> None:
         """Look again at what the rule book's methods and limits go by."""
         rules = self.look(conn).rules
+        if self._renewed is not None and self._renewed[0] is rules and at - self._renewed[1] < RENEWED_EVERY:
+            return
+        self._renewed = (rules, at)
         methods = rules.methods
         self.seen = Seen(
             records={} if BY_RECORD.isdisjoint(methods) else records.closed_leads(conn),

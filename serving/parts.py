@@ -20,6 +20,7 @@ from serving import metrics
 from serving.bundle_store import BundleStore
 from serving.decide import Decider, loads_of
 from serving.fetch import Fetch, fetcher, name_champion
+from serving.follow_up import FollowUp
 from serving.in_force import Bundles, Watch
 from serving.model_desk import ModelDesk
 from serving.policy.pace import DAYS, Pace
@@ -114,6 +115,7 @@ class Upkeep:
         self._fetch: Fetch = fetcher(settings.home, timeout_s=settings.registry_timeout_seconds)
         self._parts: Parts | None = None
         self._sender: Sender | None = None
+        self._follow_up: FollowUp | None = None
         self._reprice_at = self._tell_head_at = 0.0
         self._said = ""  # of a failure that goes on
         self._stopped = threading.Event()
@@ -130,6 +132,8 @@ class Upkeep:
         self._thread.join(timeout=10)
         if self._sender:
             self._sender.stop()
+        if self._follow_up:
+            self._follow_up.stop()
         if self._parts:
             self._parts.prices.close()
             self._parts.reports.close()
@@ -165,6 +169,8 @@ class Upkeep:
             parts = put_together(ledger, self._bundles, home=self._settings.home, registry_timeout_s=registry_timeout_s)
             parts.prices.start()
             parts.reports.start()
+            self._follow_up = FollowUp(parts.decider, every_s=self._settings.sweep_seconds)
+            self._follow_up.start()
             self._parts = parts
             self._refresh(parts)  # before the first request: else it would get the fallback
             self._ready(parts)

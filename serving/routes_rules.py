@@ -1,15 +1,17 @@
 """Routes of the rule book."""
 
-from fastapi import APIRouter, Request
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from data.errors import ConflictError
 from data.store import policies
-from serving import answers
+from data.store.ledger import Connection
+from serving import answers, books
 from serving.api import PolicyIn
 from serving.asked import caller_of, json_reply, parts_of
 from serving.auth import EVERY_ROLE, Rules, keys_of
-from serving.policy.rulebook import DEFAULT_PATH, parse_rule_book
+from serving.problems import Problem
 
 router = APIRouter(tags=["rules"])
 RULES: Rules = {
@@ -19,32 +21,51 @@ RULES: Rules = {
 
 
 @router.get("/v1/policy")
-def get_policy(request: Request) -> Response:
-    """The rule book in force, as written and as understood, and who changed it when and why."""
+def get_policy(request: Request, version: Annotated[int | None, Query(ge=0)] = None) -> Response:
+    """The rule book in force, as written and as understood, and who changed what when and why.
+
+    With `version`, that one (0: the default book) and what it changes of the one before it.
+    """
     parts = parts_of(request)
     with parts.ledger.reading() as conn:
         in_force = parts.watch.look(conn)
-        active = policies.active(conn)
-        versions = policies.history(conn)
+        if version is not None:
+            return json_reply(answers.encoded(_one_version(conn, version)))
+        text, versions = books.text_of(conn, in_force.policy_version), books.history(conn)
     told = {
         "version": in_force.policy_version,
-        "text": active.text if active else DEFAULT_PATH.read_text(encoding="utf-8"),
+        "text": text,
         "rules": in_force.rules.model_dump(mode="json"),
         "mode": in_force.mode,
-        "history": [
-            {"version": one.version, "actor": one.actor, "why": one.why, "at": one.at} for one in reversed(versions)
-        ],
+        "history": versions,
     }
     return json_reply(answers.encoded(told))
 
 
+def _one_version(conn: Connection, version: int) -> dict[str, Any]:
+    if version and policies.get(conn, version) is None:
+        raise Problem(404, "There is no such version of the rule book.")
+    return {"version": version, "text": books.text_of(conn, version)} | (
+        {"difference": books.difference(conn, version - 1, version)} if version else {}
+    )
+
+
 @router.put("/v1/policy")
 def put_policy(body: PolicyIn, request: Request) -> Response:
-    """Bring a changed rule book into force; `version` is the one that it changes."""
+    """Bring a changed rule book into force; `version` is the one that it changes. One that cannot be used is refused
+    with line, field and cure, and the old one stays.
+    """
     caller, parts = caller_of(request), parts_of(request)
-    parse_rule_book(body.text)
-    with parts.ledger.writing() as tx:
-        if policies.version(tx) != body.version:
-            raise ConflictError("The rule book was changed meanwhile; read it again and change that one.")
-        version = policies.activate(tx, body.text, actor=caller.actor, why=body.why, at=parts.clock())
-    return json_reply(answers.encoded({"version": version}))
+    with parts.ledger.reading() as conn:
+        loaded = parts.watch.look(conn).loaded
+    columns = frozenset(column.name for column in loaded.model.contract.columns) if loaded else frozenset()
+    made = books.activate(
+        parts.ledger,
+        body.text,
+        actor=caller.actor,
+        why=body.why,
+        at=parts.clock(),
+        model_columns=columns,
+        expected=body.version,
+    )
+    return json_reply(answers.encoded(made))

@@ -15,6 +15,7 @@ from serving.policy.routes import Routes
 REPS = [{"rep_id": f"R-{i}", "name": f"Rep {i}", "team": "north" if i < 2 else "south"} for i in range(4)]
 LEAD = {"industry": "retail", "company_size": 40}
 ROUTES = """
+columns: {leads: [budget]}
 holdout: {live: 0}
 routes:
   - {name: by hand, when: {budget: {at_least: 5000}}, method: manual_queue}
@@ -85,7 +86,10 @@ def test_a_route_gives_its_leads_to_its_own_reps_and_tells_why_not_the_others(de
 
 def test_a_hard_rule_over_any_columns_excludes_with_its_reason(desk):
     desk.roster(*[{**rep, "languages": ["de"] if i else ["en", "zh"]} for i, rep in enumerate(REPS)])
-    desk.policy("eligibility:\n  rules:\n    - {why: speaks another language, lead: language, rep: languages}\n")
+    desk.policy(
+        "eligibility:\n  rules:\n    - {why: speaks another language, lead: language, rep: languages}\n"
+        "columns: {leads: [language]}\n"
+    )
     told = desk.assign(**LEAD, language="ZH").json()
     assert (told["rep_id"], told["excluded"]) == ("R-0", {"speaks another language": 3})
     nobody = desk.assign("L-2", **LEAD, language="fr").json()

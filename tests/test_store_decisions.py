@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from sqlalchemy.exc import IntegrityError
 
 from data.errors import ConflictError, InputError
-from data.store import decisions, keys, personal
+from data.store import customers, decisions, keys, personal
 from data.store.columns import from_microseconds, to_microseconds
 from data.store.ledger import Ledger
 from data.store.packing import pack, unpack
@@ -252,18 +252,20 @@ def test_dropped_answers_leave_their_decisions(floor):
         assert decisions.open_decision(conn, "crm", "L-2").answer is not None
 
 
-def test_a_customers_owner_is_whoever_works_the_newest_assigned_lead(floor):
-    def owner():
+def test_a_customers_leads_are_found_by_her_keys_the_newest_first(floor):
+    def owners():
         with floor.ledger.reading() as conn:
-            return decisions.customer_owner(conn, "crm", "C-1")
+            found = customers.same(conn, "crm", "L-9", ["k", "other"], since=datetime(2026, 1, 1, tzinfo=UTC))
+        return [(lead.lead_id, lead.rep_id, lead.kind) for lead in found]
 
-    assert owner() is None
-    floor.decide("L-1", "R-1", customer_id="C-1")
-    floor.decide("L-2", "R-2", customer_id="C-1", after=1)
-    floor.decide("L-3", None, customer_id="C-1", after=2)
-    assert owner() == "R-2"
+    assert owners() == []
+    floor.decide("L-1", "R-1", customer_keys={"k": "email"})
+    floor.decide("L-2", "R-2", customer_keys={"k": "email"}, after=1)
+    floor.decide("L-3", None, customer_keys={"k": "email"}, after=2)
+    floor.decide("L-4", "R-1", customer_keys={"another": "email"}, after=3)
+    assert owners() == [("L-2", "R-2", "email"), ("L-1", "R-1", "email")]
     floor.tell(kind="owner_changed", lead="L-2", rep_id="R-1")
-    assert owner() == "R-1"
+    assert owners()[0] == ("L-2", "R-1", "email")
 
 
 def test_personal_data_lie_apart_and_can_be_erased(floor):

@@ -187,6 +187,13 @@ def get(conn: Connection, decision_id: str) -> Decision | None:
     return None if row is None else _decision(row._asdict())
 
 
+def get_many(conn: Connection, decision_ids: list[str]) -> list[Decision]:
+    """These decisions with their present states, in this order."""
+    rows = conn.execute(_ROWS.where(decisions.c.decision_id.in_(decision_ids)))
+    found = {row.decision_id: _decision(row._asdict()) for row in rows}
+    return [found[decision_id] for decision_id in decision_ids]
+
+
 def search(
     conn: Connection,
     *,
@@ -262,23 +269,6 @@ def _of_rep(rep_id: str) -> Select:
 
 def _decision(row: Mapping[str, Any]) -> Decision:
     return Decision(from_columns(row), SpellState(**{c.name: row[f"state_{c.name}"] for c in decision_states.c}))
-
-
-def customer_owner(conn: Connection, client_id: str, customer_id: str) -> str | None:
-    """The rep who works this customer's newest assigned lead, for sticky assignment."""
-    newest = (
-        select(decision_states.c.rep_id)
-        .join(decisions, decisions.c.decision_id == decision_states.c.decision_id)
-        .where(
-            decisions.c.client_id == client_id,
-            decisions.c.customer_id == customer_id,
-            decision_states.c.rep_id.is_not(None),
-            decision_states.c.status != "recycled",
-        )
-        .order_by(decisions.c.seq.desc())
-        .limit(1)
-    )
-    return conn.execute(newest).scalar_one_or_none()
 
 
 def answers_of(conn: Connection, decision_ids: list[str]) -> dict[str, bytes]:

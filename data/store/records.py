@@ -51,11 +51,11 @@ def response_hours(conn: Connection, *, at: datetime, days: int = 90, most: int 
 def uncontacted(conn: Connection) -> dict[str, int]:
     """Open leads that wait for a first contact, by rep."""
     counted = conn.execute(
-        select(states.c.rep_id, func.count())
+        select(states.c.rep_id, func.count().label("leads"))
         .where(states.c.rep_id.is_not(None), states.c.status == "open", states.c.contacted_at.is_(None))
         .group_by(states.c.rep_id)
     )
-    return dict(counted.tuples().all())
+    return {row.rep_id: row.leads for row in counted}
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,31 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from data.personal import is_personal
 from serving.policy.sections import WAITING, RuleBook
 
 Place = tuple[str, ...]  # the fields on the way, such as ("routes", "0", "method")
 Contradiction = tuple[Place, str]
 KNOWN_LATER = ("grade", "lead_score", "expected_value")  # they are averages over the eligible
 BY_RECORD = ("best", "middle", "learning")
+
+
+def named_columns(book: RuleBook) -> Iterator[tuple[Place, str, bool]]:
+    """Each column that the book names: where, which, and whether it is a rep's."""
+    where: Place
+    for number, rule in enumerate(book.eligibility.rules):
+        where = ("eligibility", "rules", str(number))
+        yield from (((*where, "when", column), column, False) for column in rule.when)
+        yield from (((*where, "reps", column), column, True) for column in rule.reps)
+        if rule.lead is not None:
+            yield (*where, "lead"), rule.lead, False
+            yield (*where, "rep" if rule.rep else "lead"), rule.rep or rule.lead, True
+    for number, route in enumerate(book.routes):
+        where = ("routes", str(number))
+        yield from (((*where, "when", column), column, False) for column in route.when)
+        yield from (((*where, "reps", column), column, True) for column in route.reps)
+    if book.tiers.column is not None:
+        yield ("tiers", "column"), book.tiers.column, True
 
 
 def contradictions(book: RuleBook) -> Iterator[Contradiction]:
@@ -20,6 +39,7 @@ def contradictions(book: RuleBook) -> Iterator[Contradiction]:
     yield from _chains(book)
     yield from _tiers(book)
     yield from _follow_up(book)
+    yield from _personal(book)
     if book.newcomers.open_leads is not None and not book.newcomers.days:
         yield ("newcomers", "open_leads"), "nobody is a newcomer while days is 0; set days, or leave open_leads out"
     if book.duplicates.sticky and not book.duplicates.same:
@@ -115,3 +135,10 @@ def _follow_up(book: RuleBook) -> Iterator[Contradiction]:
         if after <= within:
             place = ("follow_up", "recycle_after_minutes", grade)
             yield place, f"takes the lead back after {after} minutes, yet {within} are allowed; make it longer"
+
+
+def _personal(book: RuleBook) -> Iterator[Contradiction]:
+    """Columns that may be erased: a decision that went by them could not be told afterwards."""
+    for place, column, of_rep in named_columns(book):
+        if not of_rep and is_personal(column):
+            yield place, f"{column} holds personal data, which rules do not go by; use customer_id or an account's id"
