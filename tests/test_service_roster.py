@@ -201,7 +201,7 @@ def test_the_shipped_rule_book_is_in_force_until_another_is(desk):
     assert (told["version"], told["mode"], told["history"]) == (0, "live", [])
     assert "mode: auto" in told["text"]
     put = desk.call("PUT", "/v1/policy", {"text": "mode: shadow\n", "why": "look first", "version": 0}, role="manager")
-    assert put.json() == {"version": 1}
+    assert put.json() == {"version": 1, "changed": [{"field": "mode", "before": "auto", "after": "shadow"}]}
     told = desk.call("GET", "/v1/policy").json()
     assert (told["version"], told["mode"], told["text"]) == (1, "shadow", "mode: shadow\n")
     assert told["rules"]["holdout"] == {"live": 0.1, "trial": 0.5}
