@@ -14,7 +14,7 @@ from serving.consider import Chances, Considered, Room
 from serving.encoding import as_json, encoded, plain
 from serving.policy.exploration import Flags
 from serving.reasons import lead_text, over_text, reason_text, unassigned_text
-from serving.score_listing import best_first, listed, reason
+from serving.score_listing import best_first, listed, part_told, reason
 
 __all__ = [
     "as_json", "assigned", "encoded", "from_row", "given", "kept_or_row", "parts_of_uplift", "plain", "scored",
@@ -198,14 +198,12 @@ def _over(considered: Considered, chances: Chances, candidate: int) -> dict[str,
     gain = considered.probability[candidate] - considered.probability[other]
     priced = considered.probability[candidate] - prices[candidate]
     reps: Sequence[Rep] = considered.candidates
-    text = over_text(
-        reps[candidate],
-        reps[other],
-        considered.scores.contrast(int(considered.places[candidate]), int(considered.places[other])),
-        considered.in_force.rules.language,
-        price_decided=bool(gain < 0 and priced > worth[other]),
-    )
-    return {"rep_id": reps[other].rep_id, "uplift": _number(gain), "text": text}
+    contrast = considered.scores.contrast(int(considered.places[candidate]), int(considered.places[other]))
+    price_decided = bool(gain < 0 and priced > worth[other])
+    language = considered.in_force.rules.language
+    text = over_text(reps[candidate], reps[other], contrast, language, price_decided=price_decided)
+    told = {"rep_id": reps[other].rep_id, "uplift": _number(gain), "text": text, "price_decided": price_decided}
+    return told | {"reasons": [part_told(part) for part in contrast]}
 
 
 def _shown(considered: Considered, candidate: int) -> float:

@@ -24,6 +24,8 @@ from serving.decide import Ask, digest_of
 from serving.parts import Parts
 from serving.persons import person, without_names
 from serving.problems import FieldError, Problem, invalid
+from serving.reasons import Language
+from serving.retold import explained
 from serving.text import clean_id
 
 router = APIRouter(tags=["decisions"])
@@ -33,6 +35,7 @@ RULES: Rules = {
     ("POST", "/v1/assign/batch"): keys_of("crm", "manager", "admin"),
     ("GET", "/v1/decisions"): keys_of("crm", "rep", "manager", "analyst", "admin"),
     ("GET", "/v1/decisions/{decision_id}"): keys_of("crm", "rep", "manager", "analyst", "admin"),
+    ("GET", "/v1/decisions/{decision_id}/explanation"): keys_of("crm", "rep", "manager", "analyst", "admin"),
     ("POST", "/v1/decisions/{decision_id}/override"): keys_of("manager", "admin"),
 }
 KEY = re.compile(r"[\x21-\x7e]{1,255}")
@@ -119,6 +122,22 @@ def look_up(decision_id: str, request: Request) -> Response:
     answer = _told(decision, kept, names, known, caller.role)
     told = answer | {"overrides": [without_names(asdict(change), caller.role) for change in changes]}
     return json_reply(answers.encoded(told))
+
+
+@router.get("/v1/decisions/{decision_id}/explanation")
+def explain(decision_id: str, request: Request, language: Language = "en") -> Response:
+    """The decision's reasons in either language, and the lead's own score with its parts as the model sees it now.
+
+    `lead`: null, or `{baseline, average, reasons, model_version, as_decided}`; the reasons add up to
+    `baseline - average`. `as_decided` is false where another model or roster is in force by now.
+    """
+    caller, parts = caller_of(request), parts_of(request)
+    with parts.ledger.reading() as conn:
+        decision = visible(conn, caller, decision_id)
+        kept = decisions.answers_of(conn, [decision.row.decision_id])
+        in_force = parts.watch.look(conn)
+    answer = answers.kept_or_row(kept, decision, _names(in_force.roster.reps))
+    return json_reply(answers.encoded(explained(decision.row, answer, in_force, language)))
 
 
 @router.post("/v1/decisions/{decision_id}/override")

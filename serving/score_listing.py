@@ -63,8 +63,13 @@ def listed(
 
 def reason(part: Contribution, text: str) -> dict[str, object]:
     """One contribution as the contract has it."""
+    return {**part_told(part), "text": text}
+
+
+def part_told(part: Contribution) -> dict[str, object]:
+    """A contribution with what it takes to say it again, in another language."""
     value = {} if part.feature == "other" else {"value": part.value}
-    return {"feature": part.feature, **value, "contribution": part.contribution, "text": text}
+    return {"feature": part.feature, **value, "contribution": part.contribution, "kind": part.kind}
 
 
 def _numbers(considered: Considered, shown: NDArray[np.intp], value: float | None) -> list[list[bytes]]:

@@ -62,6 +62,7 @@ class Listed:
     degraded: str | None
     status: str
     version: int
+    given_at: datetime | None
     contacted_at: datetime | None
     feedback: str | None
 
@@ -76,7 +77,7 @@ def page(
     after = _place_of(cursor) if cursor else None
     merged = heapq.merge(*_streams(conn, wanted, after, limit + 1), reverse=True)
     places = list(islice(_once(merged), limit + 1))
-    rows = _rows(conn, places[:limit])
+    rows = rows_of(conn, [decision_id for _, decision_id in places[:limit]])
     return rows, _cursor_of(places[limit - 1]) if len(places) > limit else None
 
 
@@ -184,13 +185,21 @@ def _once(places: Iterable[Place]) -> Iterable[Place]:
         last = place
 
 
-def _rows(conn: Connection, places: Sequence[Place]) -> list[Listed]:
-    """The rows of the list in the places' order; a duplicate has the state of the decision that it repeats."""
+def open_of_rep(conn: Connection, rep_id: str, *, limit: int) -> list[str]:
+    """The ids of decisions whose leads the rep works now and are open, the oldest first."""
+    theirs = select(decision_states.c.decision_id).where(
+        decision_states.c.rep_id == rep_id, decision_states.c.status == "open"
+    )
+    return list(conn.execute(theirs.order_by(decision_states.c.given_at).limit(limit)).scalars())
+
+
+def rows_of(conn: Connection, decision_ids: Sequence[str]) -> list[Listed]:
+    """The rows of a list, in this order; a duplicate has the state of the decision that it repeats."""
     ours = (
         "decision_id", "client_id", "lead_id", "decided_at", "arm", "grade", "lead_score", "source",
         "uplift", "uplift_low", "uplift_high", "unassigned_reason", "degraded",
     )  # fmt: skip
-    state = ("rep_id", "version", "contacted_at", "feedback")
+    state = ("rep_id", "version", "given_at", "contacted_at", "feedback")
     found = (
         select(
             *(decisions.c[name] for name in ours),
@@ -204,10 +213,10 @@ def _rows(conn: Connection, places: Sequence[Place]) -> list[Listed]:
             decision_states,
             decision_states.c.decision_id == func.coalesce(decisions.c.duplicate_of, decisions.c.decision_id),
         )
-        .where(decisions.c.decision_id.in_([decision_id for _, decision_id in places]))
+        .where(decisions.c.decision_id.in_(decision_ids))
     )
     known = {row.decision_id: Listed(**row._mapping) for row in conn.execute(found)}
-    return [known[decision_id] for _, decision_id in places]
+    return [known[decision_id] for decision_id in decision_ids]
 
 
 def _cursor_of(place: Place) -> str:

@@ -36,7 +36,20 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from data.errors import BusyError, ConflictError, InputError
 from data.settings import Settings
-from serving.pages import assignments, home, model, sign_in, sources, team, visitor, worth
+from serving.pages import (
+    assignments,
+    hand_over,
+    home,
+    model,
+    my_leads,
+    one_decision,
+    rule_book,
+    sign_in,
+    sources,
+    team,
+    visitor,
+    worth,
+)
 from serving.pages.call import Api
 from serving.pages.render import page
 from serving.pages.visitor import PageRules, SignInNeededError
@@ -46,7 +59,9 @@ from serving.quotas import FailedTries
 
 log = logging.getLogger(__name__)
 STATIC = Path(__file__).with_name("static")
-PAGES: tuple[ModuleType, ...] = (home, sign_in, assignments, worth, team, sources, model)
+PAGES: tuple[ModuleType, ...] = (
+    home, sign_in, assignments, hand_over, one_decision, worth, team, rule_book, sources, model, my_leads,
+)  # fmt: skip
 RULES: PageRules = {address: rule for each in PAGES for address, rule in each.RULES.items()}
 HEADERS = (
     (

@@ -1,5 +1,6 @@
 """Templates -> pages: everything is escaped, and a name that a template misspells is an error."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ env = Environment(
 )
 env.globals["initials"] = initials
 env.globals["instant"] = instant
+env.filters["as_moment"] = datetime.fromisoformat
+env.filters["sentence"] = lambda text: text[:1].upper() + text[1:]
 env.filters["as_options"] = lambda values: [(value, value) for value in values]
 
 

@@ -85,6 +85,14 @@ def stage(tmp_path_factory, small_model, desk_class):
     made.close()
 
 
+@pytest.fixture(scope="module")
+def empty_stage(tmp_path_factory, small_model, desk_class):
+    """A service in its first minute."""
+    made = stage_class(desk_class)(f"sqlite:///{tmp_path_factory.mktemp('empty')}/ledger.db", small_model)
+    yield made
+    made.close()
+
+
 @pytest.fixture(scope="session")
 def browser():
     if not Path(CHROMIUM).exists():

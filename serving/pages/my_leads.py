@@ -1,0 +1,179 @@
+"""My leads: what a rep has to do now, most urgent first; contact and outcome in two taps; absence; the pool."""
+
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+from anyio import to_thread
+from fastapi import APIRouter, Request
+from starlette.responses import RedirectResponse, Response
+
+from data.roster import Rep
+from data.store import decisions, listing, personal
+from data.store.ledger import Connection
+from data.store.listing import Listed, Wanted
+from serving.auth import keys_of
+from serving.pages.figures import start_of_day
+from serving.pages.one_decision import POINTS_AT_END
+from serving.pages.render import page
+from serving.pages.visitor import PageRules, Visitor, ask, form_of, parts_of, visitor_of
+from serving.parts import Parts
+from serving.problems import Problem
+from serving.retold import reasons_again
+from serving.text import clean_text
+
+WORKERS = keys_of("rep", "manager", "admin")
+router = APIRouter()
+RULES: PageRules = {
+    ("GET", "/my-leads"): WORKERS,
+    ("POST", "/my-leads/outcome"): WORKERS,
+    ("POST", "/my-leads/absence"): WORKERS,
+}
+MOST_OPEN, MOST_RECENT, MOST_DONE, MOST_REASONS = 100, 200, 10, 2
+LOST = ("price", "no_budget", "no_answer", "competitor", "bad_timing")
+NOT_MINE = ("region", "language", "known", "product", "load")
+
+
+@dataclass(frozen=True)
+class Card:
+    """One lead of the rep's."""
+
+    listed: Listed
+    person: Mapping[str, str]
+    why: list[str]
+    contact_by: datetime
+
+    @property
+    def title(self) -> str:
+        """What a person calls the lead."""
+        return self.person.get("company") or self.person.get("name") or self.listed.lead_id
+
+
+@router.get("/my-leads")
+async def my_leads(request: Request) -> Response:
+    """The page; a manager sees it as one of the reps does: `?rep=R-7`."""
+    visitor = visitor_of(request)
+    roster = (await ask(request, "GET", "/v1/reps"))["reps"]
+    rep_id = _whose(visitor, request.query_params.get("rep"), roster)
+    rep = next((each for each in roster if each["rep_id"] == rep_id), None)
+    cards, done = await to_thread.run_sync(_read, parts_of(request), visitor, rep_id) if rep_id and rep else ([], [])
+    return page(
+        request,
+        "my_leads.html",
+        rep=rep,
+        roster=sorted(roster, key=lambda each: each["name"] or each["rep_id"]),
+        to_call=[card for card in cards if card.listed.contacted_at is None],
+        going=[card for card in cards if card.listed.contacted_at is not None],
+        done=done,
+        lost=LOST,
+        not_mine=NOT_MINE,
+        until=_until(visitor),
+        absent=rep is not None and _absent(rep, visitor.now),
+    )
+
+
+@router.post("/my-leads/outcome")
+async def outcome(request: Request) -> Response:
+    """What happened to a lead, told through the interface: contacted, won, lost, or "this should not be mine"."""
+    form, now = await form_of(request), visitor_of(request).now
+    event: dict[str, Any] = {
+        "event_id": f"page-{uuid.uuid4().hex}",
+        "lead_id": form.get("lead_id", ""),
+        "event": form.get("event", ""),
+        "occurred_at": now.isoformat(),
+    }
+    reason = clean_text(form.get("reason", "")).strip()
+    if reason:
+        event["reason"] = reason
+    if event["event"] == "won" and form.get("value", "").strip():
+        event["value"] = _amount(form["value"])
+    await ask(request, "POST", "/v1/outcomes", event)
+    return RedirectResponse(_back(form), 303)
+
+
+@router.post("/my-leads/absence")
+async def absence(request: Request) -> Response:
+    """Away from now until the morning that was chosen, or back again."""
+    form, visitor = await form_of(request), visitor_of(request)
+    rep_id = visitor.caller.rep_id or form.get("rep", "")
+    until = dict(_until(visitor)).get(form.get("until", ""))
+    away: dict[str, str | None] = {"absent_from": None, "absent_until": None}
+    if until is not None:
+        away = {"absent_from": visitor.now.isoformat(), "absent_until": until.isoformat()}
+    await ask(request, "PATCH", f"/v1/reps/{quote(rep_id, safe='')}", away)
+    return RedirectResponse(_back(form), 303)
+
+
+def _whose(visitor: Visitor, asked: str | None, roster: list[dict[str, Any]]) -> str | None:
+    """A rep her own; a manager's choice, or the first of the roster."""
+    if visitor.role == "rep":
+        return visitor.caller.rep_id
+    return asked or (roster[0]["rep_id"] if roster else None)
+
+
+def _read(parts: Parts, visitor: Visitor, rep_id: str) -> tuple[list[Card], list[Card]]:
+    """The rep's open leads, most urgent first, and what she closed today."""
+    with parts.ledger.reading() as conn:
+        in_force = parts.watch.look(conn)
+        open_ids = listing.open_of_rep(conn, rep_id, limit=MOST_OPEN)
+        listed = listing.rows_of(conn, open_ids)
+        kept = decisions.answers_of(conn, open_ids)
+        today = Wanted(rep_ids=frozenset({rep_id}), since=start_of_day(visitor.now, visitor.zone, days_before=6))
+        recent, _ = listing.page(conn, today, limit=MOST_RECENT)
+        closed = [each for each in recent if each.status in ("won", "lost")][:MOST_DONE]
+        people = _people(conn, [*listed, *closed])
+    reps = {rep.rep_id: rep for rep in in_force.roster.reps}
+    limits = in_force.rules.contact_within_minutes
+    cards = []
+    for each in listed:
+        why = _why(kept.get(each.decision_id), reps.get(rep_id), visitor) if each.rep_decided == rep_id else []
+        due = (each.given_at or each.decided_at) + timedelta(minutes=limits.minutes(each.grade))
+        cards.append(Card(each, people.get((each.client_id, each.lead_id), {}), why, due))
+    cards.sort(key=lambda card: (card.contact_by, -(card.listed.probability or 0.0)))
+    return cards, [Card(each, people.get((each.client_id, each.lead_id), {}), [], each.decided_at) for each in closed]
+
+
+def _why(body: bytes | None, rep: Rep | None, visitor: Visitor) -> list[str]:
+    """What speaks most for this rep, as short sentences."""
+    if body is None or rep is None:
+        return []
+    told = reasons_again(json.loads(body)["reasons"], rep, visitor.language)
+    good = [each for each in told if each["contribution"] > 0 and each["feature"] != "other"]
+    return [POINTS_AT_END.sub("", each["text"]) for each in good[:MOST_REASONS]]
+
+
+def _people(conn: Connection, listed: list[Listed]) -> dict[tuple[str, str], dict[str, str]]:
+    """What is known of the people behind these leads."""
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for client_id in {each.client_id for each in listed}:
+        of_client = [each.lead_id for each in listed if each.client_id == client_id]
+        for lead_id, data in personal.read_many(conn, client_id, of_client).items():
+            found[client_id, lead_id] = {name: str(value) for name, value in data.items()}
+    return found
+
+
+def _until(visitor: Visitor) -> list[tuple[str, datetime]]:
+    """The mornings that an absence may last until, in the reader's zone."""
+    weekday = visitor.now.astimezone(visitor.zone).weekday()
+    days = (("tomorrow", 1), ("monday", 7 - weekday), ("week", 7), ("fortnight", 14))
+    return [(name, start_of_day(visitor.now, visitor.zone, days_before=-ahead)) for name, ahead in days]
+
+
+def _absent(rep: Mapping[str, Any], now: datetime) -> bool:
+    begun = rep["absent_from"] is not None and datetime.fromisoformat(rep["absent_from"]) <= now
+    return begun and (rep["absent_until"] is None or now < datetime.fromisoformat(rep["absent_until"]))
+
+
+def _amount(typed: str) -> float:
+    try:
+        return float(typed.replace(",", "").replace("，", "").strip())
+    except ValueError:
+        raise Problem(422, "The amount must be a number, such as 12000.") from None
+
+
+def _back(form: Mapping[str, str]) -> str:
+    return f"/my-leads?rep={quote(form['rep'])}" if form.get("rep") else "/my-leads"

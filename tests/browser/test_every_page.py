@@ -1,0 +1,83 @@
+"""Every page, in both languages, wide and narrow: nothing broken, nothing asked of others, nothing too wide."""
+
+from pathlib import Path
+
+import pytest
+
+AXE = (Path(__file__).parent.parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
+PAGES = {
+    "/assignments": "[data-open]",
+    "/assignments?grade=A&range=today": "h1",
+    "/assignments?q=nothing+like+it": ".empty",
+    "/decisions/{decision}": "[data-waterfall]",
+    "/decisions/{decision}/reassign": "form.sheet",
+    "/assignments/hand-over?ids={decision}": "form",
+    "/my-leads?rep=R-0": ".lead-card",
+    "/rules": ".pairs",
+    "/rules/edit": "textarea",
+}
+WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+SERIOUS = """async () => (await axe.run(document, {resultTypes: ["violations"]})).violations
+    .filter(each => ["serious", "critical"].includes(each.impact))
+    .map(each => each.id + ": " + each.nodes.slice(0, 3).map(node => node.html.slice(0, 160)).join(" | "))"""
+
+
+@pytest.fixture(scope="module")
+def decision_id(stage):
+    found = stage.call("GET", "/v1/decisions", role="manager", limit=50).json()["decisions"]
+    return next(each["decision_id"] for each in found if each["rep_id"] and each["reasons"])
+
+
+@pytest.fixture(scope="module")
+def signed_in(stage, browser):
+    """A manager's page in each language, kept for all pages; and what went wrong on it."""
+    opened = {}
+    for language, locale in (("en", "en-GB"), ("zh", "zh-CN")):
+        context = browser.new_context(locale=locale, timezone_id="Asia/Shanghai")
+        page, problems = context.new_page(), []
+        bad = ("error", "warning")
+        page.on("console", lambda told, to=problems, bad=bad: to.append(told.text) if told.type in bad else None)
+        page.on("pageerror", lambda error, to=problems: to.append(str(error)))
+        page.on("request", lambda asked, to=problems: to.append(asked.url) if stage.url not in asked.url else None)
+        page.goto(stage.link())
+        page.click("button.primary")
+        opened[language] = (page, problems)
+    return opened
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("address", PAGES)
+def test_a_page_is_whole(stage, signed_in, decision_id, address, language):
+    page, problems = signed_in[language]
+    problems.clear()
+    page.set_viewport_size(WIDE)
+    page.goto(stage.url + address.format(decision=decision_id))
+    page.wait_for_selector(PAGES[address])
+    assert page.get_attribute("html", "lang").startswith(language)
+    for size in (WIDE, NARROW):
+        page.set_viewport_size(size)
+        assert page.evaluate("document.documentElement.scrollWidth") <= size["width"], size
+        if size is NARROW or language == "en":
+            page.evaluate(AXE)
+            assert page.evaluate(SERIOUS) == []
+    assert problems == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_theme_has_contrast_enough(stage, signed_in, decision_id, theme):
+    page, _ = signed_in["en"]
+    page.emulate_media(color_scheme=theme)
+    page.set_viewport_size(WIDE)
+    for address in ("/assignments", f"/decisions/{decision_id}", "/my-leads?rep=R-0", "/rules/edit"):
+        page.goto(stage.url + address)
+        page.evaluate(AXE)
+        assert page.evaluate(SERIOUS) == [], address
+    page.emulate_media(color_scheme="light")
+
+
+def test_the_first_pages_of_an_empty_service_say_what_to_do(empty_stage, browser):
+    page = browser.new_context(locale="en-GB").new_page()
+    page.goto(empty_stage.link())
+    page.click("button.primary")
+    assert "leadmatch roster put" in page.inner_text(".empty")
+    page.context.close()
