@@ -10,22 +10,23 @@ from typing import Any
 
 import httpx
 import numpy as np
-import pandas as pd
 
 from data.settings import Settings
 from data.simulator import World, simulate, write
-from data.store import keys
+from data.store import keys, sessions
 from data.store.ledger import Ledger
 from pipelines import telling
 from pipelines.console import OUT
+from pipelines.demo_rows import NEVER_FEATURES, sendable
+from pipelines.demo_weeks import live_through
 from pipelines.progress import Step, on_terminal
 from pipelines.serve import Running, start
 from pipelines.train import train
 
 LEADS, REPS, SEED = 60_000, 40, 7
 SENT = 120  # leads that the demo's CRM sends
+LINK_LASTS = timedelta(hours=12)
 SPREAD_MINUTES = 240  # over which they arrived, up to now
-NEVER_FEATURES = ("hidden_grade",)
 
 
 def job_home(settings: Settings) -> Path:
@@ -41,14 +42,15 @@ def demo(*, port: int) -> None:
     write(world, job_home(settings))
     trained = train(job_home(settings), settings=settings, step=step)
     telling.trained(trained)
+    live_through(settings, world, until=datetime.now(UTC) - timedelta(minutes=SPREAD_MINUTES), step=step)
     step("making keys and starting the service")
-    made = make_keys(settings)
+    made = make_keys(settings, world.rep_ids[0])
     running = start(port=port, log=settings.home / "service.log")
     try:
         with caller(running, made["manager"]) as manager, caller(running, made["crm"]) as crm:
-            send_roster(manager, world)
             answers = send_leads(crm, world, step=step)
             send_outcomes(crm, answers)
+            send_absence(manager, answers)
         show(answers, running, made)
         if os.environ.get("DEMO_EXIT") != "1":
             OUT.print("\nThe service stays up; Ctrl-C ends it.")
@@ -59,13 +61,19 @@ def demo(*, port: int) -> None:
         running.stop()
 
 
-def make_keys(settings: Settings) -> dict[str, str]:
-    """A key of each role that the demo uses."""
+def make_keys(settings: Settings, rep_id: str) -> dict[str, str]:
+    """A key of each role that the demo uses, and links that sign a manager and a rep in."""
     ledger = Ledger.open(settings.ledger_url)
     try:
         with ledger.writing() as tx:
             now = datetime.now(UTC)
-            return {role: keys.create(tx, role=role, label="demo", at=now).key for role in ("crm", "manager")}
+            made = {role: keys.create(tx, role=role, label="demo", at=now) for role in ("crm", "manager")}
+            made["rep"] = keys.create(tx, role="rep", label="demo", at=now, rep_id=rep_id)
+            links = {
+                f"{role}_link": sessions.make_link(tx, made[role].id, expires_at=now + LINK_LASTS)
+                for role in ("manager", "rep")
+            }
+            return {role: key.key for role, key in made.items()} | links
     finally:
         ledger.close()
 
@@ -76,13 +84,6 @@ def caller(running: Running, key: str) -> Iterator[httpx.Client]:
     headers = {"Authorization": f"Bearer {key}"}
     with httpx.Client(base_url=running.url, headers=headers, timeout=30.0) as client:
         yield client
-
-
-def send_roster(manager: httpx.Client, world: World) -> None:
-    """Put the reps who still work here on the roster."""
-    current = world.reps[world.reps["rep_id"].isin(world.rep_ids)]
-    reps = [sendable(row) for row in current.to_dict("records")]
-    manager.put("/v1/reps", json={"reps": reps}).raise_for_status()
 
 
 def send_leads(crm: httpx.Client, world: World, *, step: Step) -> list[dict[str, Any]]:
@@ -120,6 +121,14 @@ def send_outcomes(crm: httpx.Client, answers: Sequence[dict[str, Any]]) -> None:
     crm.post("/v1/outcomes", json=events).raise_for_status()
 
 
+def send_absence(manager: httpx.Client, answers: Sequence[dict[str, Any]]) -> None:
+    """One of the reps is away until the day after tomorrow."""
+    rep_id = next(a["rep_id"] for a in reversed(answers) if a["rep_id"])
+    now = datetime.now(UTC)
+    away = {"absent_from": now.isoformat(), "absent_until": (now + timedelta(days=2)).isoformat()}
+    manager.patch(f"/v1/reps/{rep_id}", json=away).raise_for_status()
+
+
 def show(answers: Sequence[dict[str, Any]], running: Running, made: dict[str, str]) -> None:
     """Print one decision with its reasons, and where to go from here."""
     chosen = max((a for a in answers if a["rep_id"]), key=lambda a: a["uplift"]["value"])
@@ -143,16 +152,9 @@ def show(answers: Sequence[dict[str, Any]], running: Running, made: dict[str, st
         f"-H 'Content-Type: application/json' -d '{body}'",
         markup=False,
     )
+    OUT.print(f"\nThe pages are at {running.url}/ . Each of these links signs in once:", markup=False)
+    for role in ("manager", "rep"):
+        address = f"  {role}: {running.url}/sign-in/{made[f'{role}_link']}"
+        OUT.print(address, markup=False, soft_wrap=True)
     OUT.print(f"A manager's key for /v1/decisions, /v1/reps and the rest: {made['manager']}", markup=False)
 
-
-def sendable(row: dict[Any, Any]) -> dict[str, Any]:
-    """A table's row as JSON: nothing for what is missing, moments with their offset."""
-    plain: dict[str, Any] = {}
-    for name, value in row.items():
-        if value is None or value is pd.NaT or (isinstance(value, float) and np.isnan(value)):
-            continue
-        if isinstance(value, pd.Timestamp):
-            value = value.isoformat()
-        plain[str(name)] = value.item() if isinstance(value, np.generic) else value
-    return plain

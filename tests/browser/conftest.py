@@ -113,7 +113,7 @@ def person(stage, browser):
         context = browser.new_context(**{"locale": "en-GB", "timezone_id": "Asia/Shanghai", **given})
         opened.append(context)
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(30_000)
         page.on("console", lambda told: problems.append(told.text) if told.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("request", lambda asked: None if asked.url.startswith(stage.url) else problems.append(asked.url))
