@@ -11,7 +11,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export BENTOML_DO_NOT_TRACK := true
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help install demo test serve bench torture build build-check lint lock vendor
+.PHONY: help install demo test serve bench torture build build-check lint lock vendor shots
 help:
 	@echo "make demo | test | serve | bench | torture | build | lint | lock"
 
@@ -56,6 +56,10 @@ lint: install
 lock: install
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --extra dev \
 		pyproject.toml requirements-build.txt -o requirements.lock
+
+# Pictures of every page in both languages, over what `make demo` left in var/; needs Chromium and a Chinese font.
+shots: install
+	$(BIN)/python -m tests.shots
 
 # The pages' and their tests' JavaScript, from npm, in these versions, each with its licence.
 PAGE_LIBRARIES := htmx.org@4.0.1 echarts@6.1.0

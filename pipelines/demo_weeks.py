@@ -28,7 +28,7 @@ from serving.decide import Ask, digest_of
 from serving.fetch import fetcher
 from serving.parts import Parts, put_together
 
-DAYS, LEADS_A_DAY = 120, 30
+DAYS, LEADS_A_DAY = 120, 20
 OVERRIDDEN_EVERY = 70  # a manager knows better now and then
 OPEN_FROM_HOUR, OPEN_HOURS = 1.0, 10.0  # UTC: nine to seven in Shanghai
 

@@ -22,6 +22,7 @@ from data.store.tables import decision_states, decisions, personal_data
 NOBODY = ""  # in `rep_ids`: leads that nobody works
 FEW = 1_000  # a search that finds more leads than this walks the list itself
 SHORTEST_SEARCH = 2
+NEWEST_LOOKED_AT = 5_000  # of the decisions, for the sources to choose from
 
 Place = tuple[datetime, str]  # where a decision stands in the list: newest first, equals by id
 
@@ -81,10 +82,11 @@ def page(
     return rows, _cursor_of(places[limit - 1]) if len(places) > limit else None
 
 
-def sources(conn: Connection, *, since: datetime) -> list[str]:
-    """The sources of leads decided since then, in their order."""
-    found = select(decisions.c.source).where(decisions.c.decided_at >= since, decisions.c.source.is_not(None))
-    return sorted(conn.execute(found.distinct()).scalars())
+def sources(conn: Connection) -> list[str]:
+    """The sources of the newest leads, in their order."""
+    newest = select(decisions.c.source).order_by(decisions.c.decided_at.desc()).limit(NEWEST_LOOKED_AT).subquery()
+    found = select(newest.c.source).where(newest.c.source.is_not(None)).distinct()
+    return sorted(conn.execute(found).scalars())
 
 
 def _streams(conn: Connection, wanted: Wanted, after: Place | None, most: int) -> list[list[Place]]:

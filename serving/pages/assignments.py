@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -110,8 +110,7 @@ def _read(parts: Parts, visitor: Visitor, query: Mapping[str, str]) -> dict[str,
         filters = filters_of(query, reps, visitor)
         listed, following = listing.page(conn, filters.wanted, cursor=query.get("cursor") or None, limit=A_PAGE)
         rows = named(conn, listed, reps)
-        since = visitor.now - timedelta(days=90)
-        known_sources = listing.sources(conn, since=since)
+        known_sources = listing.sources(conn)
         saved = views.of_page(conn, "assignments")
     return {
         "rows": rows,

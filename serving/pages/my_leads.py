@@ -34,6 +34,7 @@ RULES: PageRules = {
     ("POST", "/my-leads/absence"): WORKERS,
 }
 MOST_OPEN, MOST_RECENT, MOST_DONE, MOST_REASONS = 100, 200, 10, 2
+REACH = ("company", "name", "phone", "email")
 LOST = ("price", "no_budget", "no_answer", "competitor", "bad_timing")
 NOT_MINE = ("region", "language", "known", "product", "load")
 
@@ -50,7 +51,7 @@ class Card:
     @property
     def title(self) -> str:
         """What a person calls the lead."""
-        return self.person.get("company") or self.person.get("name") or self.listed.lead_id
+        return self.person["company"] or self.person["name"] or self.listed.lead_id
 
 
 @router.get("/my-leads")
@@ -132,9 +133,9 @@ def _read(parts: Parts, visitor: Visitor, rep_id: str) -> tuple[list[Card], list
     for each in listed:
         why = _why(kept.get(each.decision_id), reps.get(rep_id), visitor) if each.rep_decided == rep_id else []
         due = (each.given_at or each.decided_at) + timedelta(minutes=limits.minutes(each.grade))
-        cards.append(Card(each, people.get((each.client_id, each.lead_id), {}), why, due))
+        cards.append(Card(each, people[each.client_id, each.lead_id], why, due))
     cards.sort(key=lambda card: (card.contact_by, -(card.listed.probability or 0.0)))
-    return cards, [Card(each, people.get((each.client_id, each.lead_id), {}), [], each.decided_at) for each in closed]
+    return cards, [Card(each, people[each.client_id, each.lead_id], [], each.decided_at) for each in closed]
 
 
 def _why(body: bytes | None, rep: Rep | None, visitor: Visitor) -> list[str]:
@@ -147,12 +148,12 @@ def _why(body: bytes | None, rep: Rep | None, visitor: Visitor) -> list[str]:
 
 
 def _people(conn: Connection, listed: list[Listed]) -> dict[tuple[str, str], dict[str, str]]:
-    """What is known of the people behind these leads."""
-    found: dict[tuple[str, str], dict[str, str]] = {}
+    """How to address and reach the people behind these leads; an empty text for what is not known, or was erased."""
+    found = {(each.client_id, each.lead_id): dict.fromkeys(REACH, "") for each in listed}
     for client_id in {each.client_id for each in listed}:
         of_client = [each.lead_id for each in listed if each.client_id == client_id]
         for lead_id, data in personal.read_many(conn, client_id, of_client).items():
-            found[client_id, lead_id] = {name: str(value) for name, value in data.items()}
+            found[client_id, lead_id] |= {name: str(data[name]) for name in REACH if data.get(name)}
     return found
 
 
