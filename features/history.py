@@ -12,8 +12,8 @@ def open_leads(rep: np.ndarray, assigned_days: np.ndarray, ended_days: np.ndarra
     Spells that begin at the very same moment do not count each other.
     """
     counts = np.zeros(len(rep))
-    for one in np.unique(rep):
-        rows = rep == one
+    order = np.argsort(rep, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(rep[order])) + 1):  # each rep's rows, looked at once
         begun, ended = np.sort(assigned_days[rows]), np.sort(ended_days[rows])  # NaN sorts last
         at = assigned_days[rows]
         counts[rows] = np.searchsorted(begun, at, side="left") - np.searchsorted(ended, at, side="left")

@@ -126,7 +126,11 @@ def match(
     job = _digest(loaded.digest, rules, reps, dataset.description, leads_file.resolve(), size, capacity, explore)
     out.parent.mkdir(parents=True, exist_ok=True)
     parts = Parts(out, job, at)
-    leads = LeadFile(leads_file, dataset.description, parts.folder)
+    try:
+        leads = LeadFile(leads_file, dataset.description, parts.folder)
+    except InputError:
+        parts.discard()
+        raise
     matching = Matching(BlockScorer(Scorer(loaded.model, reps)), rules, parts.at, explore)
     free = match_block.slots(rules, reps, parts.at) if capacity else np.full(len(reps), np.inf)
     with workers or threads(2) as pool:

@@ -51,6 +51,10 @@ class Parts:
         self.counts = {name: self.counts.get(name, 0) + count for name, count in counts.items()}
         self._write()
 
+    def discard(self) -> None:
+        """Leave nothing behind."""
+        shutil.rmtree(self.folder)
+
     def assemble(self, schema: pa.Schema) -> None:
         """Put the parts under one another: Parquet where the name ends so, else CSV (gzip by its ending)."""
         unfinished = self.folder / "whole"
@@ -59,7 +63,7 @@ class Parts:
             write(pq.read_table(self._part(number), schema=schema))
         close()
         unfinished.replace(self._out)
-        shutil.rmtree(self.folder)
+        self.discard()
 
     def _part(self, number: int) -> Path:
         return self.folder / f"part-{number:06d}.parquet"
