@@ -25,7 +25,7 @@ from data.store import policies
 from data.store.ledger import Ledger
 from pipelines import match_block
 from pipelines.champion import champion
-from pipelines.match_block import PRICED_LEADS, Given, Laid, Matching, Standing
+from pipelines.match_block import PRICED_A_REP, PRICED_LEADS, Given, Laid, Matching, Standing
 from pipelines.match_parts import Parts
 from pipelines.progress import Step, silent
 from serving.block_scores import BlockScorer
@@ -150,7 +150,8 @@ def run(
     if parts.standing is None:
         step(f"pricing the slots of {reps:,} reps for {leads.rows:,} leads")
         every = np.arange(leads.rows)
-        some = every if jointly else np.linspace(0, leads.rows - 1, min(PRICED_LEADS, leads.rows)).astype(int)
+        many = min(max(PRICED_LEADS, PRICED_A_REP * reps), leads.rows)
+        some = every if jointly else np.linspace(0, leads.rows - 1, many).astype(int)
         parts.begin(match_block.opening(matching, match_block.lay_out(matching, leads.sample(some)), free, leads.rows))
     else:
         step(f"going on after {parts.finished:,} finished blocks, decided as of {parts.at:%Y-%m-%d %H:%M} UTC")

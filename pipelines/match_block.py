@@ -23,13 +23,14 @@ from serving.policy.exploration import EARN, smoothed
 from serving.policy.limits import Limits
 from serving.policy.prices import SERVED, assign_jointly, shadow_prices
 from serving.policy.rulebook import RuleBook
-from serving.policy.stream_prices import STEP, moved, serve_in_order, usual_lead
+from serving.policy.stream_prices import STEP, moved, serve_in_order, settled, usual_lead
 from serving.reasons import ReasonTexts, unassigned_text
 
 REASONS = 3
 NOBODY, FULL = "nobody is eligible", "nobody is free"
 # Leads that the prices are worked out from at first; the blocks themselves correct them.
-PRICED_LEADS = 1_500
+PRICED_LEADS, PRICED_A_REP = 1_500, 4
+MOST_PRICED_PAIRS = 60_000  # of the linear programme; with more it takes minutes
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,8 @@ def opening(matching: Matching, sample: Laid, free: np.ndarray, leads: int) -> S
     step = 0.0
     if matching.scorer.scorer.model.speaks:
         share = len(eligible) / max(leads, 1)
-        prices = shadow_prices(sample.scores.probability, eligible, most * share, least * share)
+        solve = shadow_prices if eligible.size <= MOST_PRICED_PAIRS else settled
+        prices = solve(sample.scores.probability, eligible, most * share, least * share)
         step = STEP * usual_lead(np.where(eligible, sample.scores.probability - prices, -np.inf))
     return Standing(free.copy(), prices, least, most, leads, step)
 

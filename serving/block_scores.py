@@ -65,7 +65,15 @@ class BlockScorer:
 
     def score(self, leads: np.ndarray, at_days: float) -> BlockScores:
         """Probabilities under every rep. leads : (n, n_features), encoded with the model's contract."""
-        log_odds = self.roster.log_odds(leads, np.full(len(leads), at_days))
+        design, beta, matches = self.model.pair_design, self.model.effects.beta, self.roster.matches
+        log_odds = self.model.lead_design.matrix(leads) @ self.roster.effects.T
+        for number in range(len(design.matches)):
+            log_odds += beta[number] * matches.matched(leads, number)
+        if design.tenure:  # one moment for all, so one row for all
+            ramps = RepMatches.ramps(at_days, matches.hired_days)
+            log_odds += np.tensordot(beta[len(design.matches) :], np.array(ramps), axes=1)
+        log_odds *= self._slope
+        log_odds += self.model.calibration.apply(self.model.lead_model.log_odds(leads))[:, None]
         probability = np.negative(log_odds)
         np.exp(probability, out=probability)
         probability += 1.0

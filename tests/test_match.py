@@ -22,7 +22,7 @@ from pipelines.match_parts import Parts
 from serving.block_scores import BlockScorer
 from serving.policy.prices import assign_jointly
 from serving.policy.rulebook import default_rule_book
-from serving.policy.stream_prices import moved, serve_in_order
+from serving.policy.stream_prices import moved, serve_in_order, settled
 from serving.reasons import reason_text
 from serving.scorer import Scorer
 
@@ -147,6 +147,20 @@ def test_prices_follow_what_is_asked_for_by_hand():
     after = moved(prices, asked, least, most, 0.01)
     expected = [0.1 + 0.01 * np.log(21 / 11), 0.0, 0.2, 0.01 * np.log(2 / 5), -0.02 + 0.01 * np.log(10 / 5)]
     np.testing.assert_allclose(after, expected, atol=1e-12)
+
+
+def test_prices_that_settle_bring_demand_near_to_the_slots(rng):
+    p = 1 / (1 + np.exp(-rng.normal(-2, 0.5, (900, 1)) - rng.normal(0, 0.3, (1, 30)) - rng.normal(0, 0.3, (900, 30))))
+    eligible, most = rng.random(p.shape) < 0.8, np.full(30, 900 / 30 / 0.9)
+    prices = settled(p, eligible, most, np.zeros(30))
+
+    def over(prices):
+        best = np.argmax(np.where(eligible, p - prices, -np.inf), axis=1)
+        return np.maximum(np.bincount(best, minlength=30) - most, 0).sum() / 900
+
+    assert over(np.zeros(30)) > 0.3
+    assert over(prices) < 0.05
+    assert prices.min() == 0
 
 
 # The stream -----------------------------------------------------------------------------------------------------

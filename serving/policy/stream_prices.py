@@ -8,6 +8,7 @@ from serving.policy.exploration import Flags, Floats
 # Of the usual lead of the best rep over the next: how far a price moves where twice the slots are asked for. On worlds
 # of 6,000 leads and 60 reps, .3 kept .978 of the joint optimum's gain, 1 kept .964, and prices that stay .929.
 STEP = 0.3
+SETTLING = 80  # steps from no prices to those of a sample
 
 
 def serve_in_order(worth: Floats, eligible: Flags, left: Floats) -> tuple[NDArray[np.int64], Floats]:
@@ -39,6 +40,21 @@ def _best(worth: Floats) -> NDArray[np.int64]:
     best = np.argmax(worth, axis=1)
     best[np.isneginf(worth[np.arange(len(worth)), best])] = -1
     return best
+
+
+def settled(probability: Floats, eligible: Flags, capacity: Floats, floors: Floats) -> Floats:
+    """Prices at which about as many leads ask for each rep as should, (m,): the stream's own steps, on a sample.
+
+    For rosters that are too long for the linear programme. Arguments as for `prices.shadow_prices`.
+    """
+    worth = np.where(eligible, probability, -np.inf)
+    prices, step = np.zeros(probability.shape[1]), usual_lead(worth)
+    for number in range(SETTLING):
+        best = _best(worth - prices)
+        asked = np.bincount(best[best >= 0], minlength=len(prices)).astype(float)
+        # Large steps first, to come near; the last ones are those of the stream.
+        prices = moved(prices, asked, floors, capacity, step * (STEP + 3 * (1 - number / SETTLING) ** 2))
+    return prices
 
 
 def usual_lead(worth: Floats) -> float:
