@@ -78,7 +78,7 @@ def put_together(
     watch = Watch(bundles, changed=prices.outdate)
     decider = Decider(ledger, watch, prices, clock=clock)
     models = ModelDesk(ledger, home, fetcher(home, timeout_s=registry_timeout_s), clock, registry_timeout_s)
-    return Parts(ledger, watch, prices, decider, Reports(ledger, watch, clock), models, clock, home)
+    return Parts(ledger, watch, prices, decider, Reports(ledger, watch, clock, standing), models, clock, home)
 
 
 def recent_leads(conn: Connection, *, revenue: bool = False) -> tuple[list[SeenLead], float | None]:

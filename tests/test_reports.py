@@ -9,10 +9,13 @@ import pytest
 from data.roster import Rep
 from data.store.capacity import Load
 from data.store.facts import ChanceSums
-from serving.policy.rulebook import RuleBook
+from serving.policy.pace import Pace
+from serving.policy.price_book import SeenLead, Standing
+from serving.policy.rulebook import Prices, RuleBook
 from serving.reports import alerts, fairness, lift, load, reps, response, sources
 from serving.reports.desk import REPORTS
 from serving.reports.facts import MICROSECONDS_A_DAY, MOMENTS, NUMBERS, WORDS, Columns, facts_of
+from serving.reports.floor_price import floor_price
 from serving.reports.shares import gini
 from serving.reports.view import View, days
 
@@ -424,3 +427,15 @@ def test_reports_follow_the_service(desk_on_each):
     assert overdue["count"] == 12
     assert overdue["items"][0]["lead_id"] == "L-0"
     assert desk.call("GET", f"/v1/decisions/{overdue['items'][0]['decision_id']}", role="manager").status_code == 200
+
+
+def test_the_floor_has_its_price_and_says_why_it_has_none():
+    rng = np.random.default_rng(4)
+    hours = {int(NOW.timestamp()) // 3_600 - hour: 10 for hour in range(1, 169)}
+    seen = [SeenLead(("star", "new"), np.array([0.3, 0.1 + 0.05 * rng.random()])) for _ in range(200)]
+    standing = Standing(seen, [Rep("star"), Rep("new")], {}, Prices(floor=0.8, ceiling=1.9), Pace(hours))
+    dear = floor_price(standing, at=NOW)
+    # Some .4 - .05 of the leads go to the newcomer for the floor's sake, each .2 or less likelier to be lost.
+    assert 0 < dear["low"] < dear["value"] < 0.35 * 0.2
+    assert floor_price(replace(standing, rules=Prices(floor=0)), at=NOW)["why"] == "the rule book has no floor"
+    assert "fewer than" in floor_price(replace(standing, seen=seen[:10]), at=NOW)["why"]

@@ -14,8 +14,10 @@ from data.store import facts as ledger_facts
 from data.store.ledger import Ledger
 from serving.decide import loads_of
 from serving.in_force import Watch
+from serving.policy.price_book import Standing
 from serving.reports import alerts, fairness, lift, load, reps, response, sources
 from serving.reports.facts import Columns, facts_of
+from serving.reports.floor_price import floor_price
 from serving.reports.view import View, days
 
 REPORTS: Mapping[str, Callable[[View], dict[str, Any]]] = {
@@ -32,6 +34,7 @@ KEPT_S = 5.0  # a report this young is told again
 MOST_KEPT = 128
 WAIT_S = 1.5  # that a request gives the facts to catch up; a longer backlog is caught up with in the background
 EVERY_S = 2.0
+PRICED_S = 600.0  # the price of the floor holds so long
 log = logging.getLogger(__name__)
 
 
@@ -48,10 +51,18 @@ class Asked:
 class Reports:
     """Makes reports on the threads that ask for them; `start` keeps the facts fresh in the background beside."""
 
-    def __init__(self, ledger: Ledger, watch: Watch, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        watch: Watch,
+        clock: Callable[[], datetime],
+        standing: Callable[[], Standing] | None = None,
+    ) -> None:
         self._ledger = ledger
         self._watch = watch
         self._clock = clock
+        self._standing = standing  # what prices are worked out from; None: the floor's is not asked for
+        self._floor_price: tuple[float, dict[str, Any]] | None = None
         self._columns = Columns()
         self._place = ledger_facts.BEGINNING
         self._turn = threading.Lock()  # of whoever brings the facts up to date
@@ -137,13 +148,22 @@ class Reports:
             reps_now = in_force.roster.reps
             loads = loads_of(conn, reps_now, at)
             chances = ledger_facts.chances(conn, since, until) if asked.name in (*WHOLE_DAYS, "alerts") else ()
+        price = self._price_of_the_floor() if asked.name == "fairness" else None
         bounds = (-float("inf") if since is None else days(since), float("inf") if until is None else days(until))
         view = View(
             facts=facts_of(self._columns, *bounds), at=at, since=since, until=until, team=asked.team,
             reps=reps_now, loads=loads, rules=in_force.rules,
-            model=in_force.loaded.model if in_force.loaded else None, chances=chances,
+            model=in_force.loaded.model if in_force.loaded else None, chances=chances, floor_price=price,
         )  # fmt: skip
         return self._with_names(REPORTS[asked.name](view))
+
+    def _price_of_the_floor(self) -> dict[str, Any] | None:
+        """The last that was worked out, if it is not old."""
+        if self._standing is None:
+            return None
+        if self._floor_price is None or time.monotonic() - self._floor_price[0] > PRICED_S:
+            self._floor_price = (time.monotonic(), floor_price(self._standing(), at=self._clock()))
+        return self._floor_price[1]
 
     def _with_names(self, made: dict[str, Any]) -> dict[str, Any]:
         """Decisions by their ids, where a report names some by number."""

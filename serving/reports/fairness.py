@@ -119,6 +119,7 @@ def _newcomers(view: View, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "floor": floor,
         "of_rotation": share,
         "kept": None if share["value"] is None else bool(share["high"] >= floor),
+        "price": dict(view.floor_price) if view.floor_price is not None else nothing("nobody has worked it out"),
     }
 
 

@@ -35,6 +35,7 @@ class View:
     rules: RuleBook
     model: ConversionModel | None
     chances: Sequence[ChanceSums] = ()
+    floor_price: Mapping[str, Any] | None = None  # an estimate, where a report asks for it
 
     @property
     def at_days(self) -> float:

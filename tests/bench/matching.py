@@ -16,7 +16,7 @@ from data.simulator.gain import equal_slots, rotation_value
 from data.store.capacity import Load
 from features.columns import instants
 from features.spells import lead_matrix
-from serving.policy.exploration import Exploration, smoothed
+from serving.policy.exploration import EARN, LEARN, Exploration, smoothed
 from serving.policy.pace import DAYS, Pace
 from serving.policy.price_book import RECENT, SOLVE_EVERY, SeenLead, prices_now
 from serving.policy.prices import assign_jointly
@@ -150,6 +150,26 @@ def compared(seed: int, utilisation: float, *, size: tuple[int, int, int] = (HIS
     }
 
 
+def floors_cost(seed: int, utilisation: float = 0.9) -> dict[float, float]:
+    """By floor, the part of the value that it costs: true conversions per lead without it and with it."""
+    day = day_of(seed)
+    slots = equal_slots(len(day.scores), day.scores.shape[1], utilisation)
+    free = value(day, online(day, slots, PLAIN))
+    return {each: 1 - value(day, online(day, slots, Prices(floor=each, ceiling=1_000.0))) / free for each in FLOORS}
+
+
+def exploration_cost(seed: int, utilisation: float = 0.9) -> dict[str, float]:
+    """By preset, the part of the gain over rotation that leaving some of the choice to chance costs."""
+    day = day_of(seed)
+    slots = equal_slots(len(day.scores), day.scores.shape[1], utilisation)
+    sharp, rng = value(day, online(day, slots, PLAIN)), np.random.default_rng(seed)
+    rotation = rotation_value(day.truth, day.eligible)
+    return {
+        name: (sharp - value(day, online(day, slots, PLAIN, exploration=preset, rng=rng))) / (sharp - rotation)
+        for name, preset in (("earn", EARN), ("learn", LEARN))
+    }
+
+
 def shown(figures: list[float]) -> str:
     """Mean and standard error."""
     error = np.std(figures, ddof=1) / np.sqrt(len(figures)) if len(figures) > 1 else np.nan
@@ -172,6 +192,14 @@ def main(arguments: list[str] | None = None) -> None:
     for name in (ONLINE, ONCE, GREEDY):
         cells = [shown([one[name] for one in found[each]]) for each in UTILISATIONS]
         print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
+    print("\n| floor, in shares of rotation's leads | costs of the value |\n| --- | --- |")
+    floors = [floors_cost(seed) for seed in seeds]
+    for each in FLOORS:
+        print(f"| {each:.0%} | {shown([one[each] for one in floors])} |", flush=True)
+    print("\n| exploration | costs of the gain |\n| --- | --- |")
+    explored = [exploration_cost(seed) for seed in seeds]
+    for preset in ("earn", "learn"):
+        print(f"| {preset} | {shown([one[preset] for one in explored])} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,20 @@
+"""The benchmarks of matching and replay in small: the same code, one small floor each."""
+
+import numpy as np
+
+from tests.bench import matching, replay
+
+
+def test_prices_keep_more_of_the_optimum_than_greed():
+    found = matching.compared(1, 1.0, size=(3_000, 12, 300))
+    assert found[matching.ONLINE] > found[matching.GREEDY]
+    assert found[matching.ONLINE] > 0.7  # one small floor; the benchmark's means are held to .93
+
+
+def test_a_replay_on_either_presets_log_finds_the_truth():
+    found = replay.run(2_001)
+    for one in found.values():
+        half = (one.high - one.low) / 2
+        assert abs(one.value - one.truth) < 3 * half  # five standard errors
+        assert half < 0.05
+    assert np.isfinite([one.leads_an_effective_one for one in found.values()]).all()
