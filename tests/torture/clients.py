@@ -153,6 +153,8 @@ def final(call: Call) -> Final:
 
     def get(path: str) -> Any:
         status, raw = call("GET", path, "admin", None, {})
+        if status is None:  # a connection that had stood idle was closed meanwhile
+            status, raw = call("GET", path, "admin", None, {})
         assert status == 200, (path, status, raw)
         return json.loads(raw)
 
