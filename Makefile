@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
+RIVALS := .venv-rivals
 
 # One thread each: on shared cores, BLAS and OpenMP pools cost more than they give.
 export OMP_NUM_THREADS ?= 1
@@ -36,6 +37,18 @@ bench: install
 	$(BIN)/leadmatch bench --quick
 	$(BIN)/python -m tests.bench
 
+# What a user would pick instead, beside our model; Vowpal Wabbit and econml need an environment of their own
+# (Linux, Python 3.11).
+.PHONY: rivals
+rivals: $(RIVALS)/installed
+	$(RIVALS)/bin/python -m tests.bench.rivals
+$(RIVALS)/installed: requirements-rivals.lock requirements-bootstrap.lock pyproject.toml
+	$(PYTHON) -m venv $(RIVALS)
+	$(RIVALS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bootstrap.lock
+	$(RIVALS)/bin/uv pip install --quiet --python $(RIVALS)/bin/python --require-hashes -r requirements-rivals.lock
+	$(RIVALS)/bin/uv pip install --quiet --python $(RIVALS)/bin/python --no-build-isolation --no-deps -e .
+	touch $@
+
 # The service as BentoML packs it, under build/bentoml; `bentoml serve leadmatch:latest` runs it from any folder.
 build: install
 	BENTOML_HOME=$(CURDIR)/build/bentoml $(BIN)/bentoml build
@@ -51,11 +64,14 @@ torture: install
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	@! grep -n '://' requirements.lock requirements-bootstrap.lock
+	@! grep -n '://' requirements.lock requirements-bootstrap.lock requirements-rivals.lock
 
 lock: install
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --extra dev \
 		pyproject.toml requirements-build.txt -o requirements.lock
+	cp requirements.lock requirements-rivals.lock  # the same versions where it can be
+	$(UV) pip compile --quiet --python-platform x86_64-manylinux_2_28 --python-version 3.11 --generate-hashes --no-annotate \
+		--no-header --extra rivals pyproject.toml requirements-build.txt -o requirements-rivals.lock
 
 # Pictures of every page in both languages, over what `make demo` left in var/; needs Chromium and a Chinese font.
 shots: install

@@ -15,6 +15,7 @@ class Labels:
     window_days: float  # 0 where outcomes are final at once
     mature: np.ndarray  # bool (n,): the row may be used
     converted: np.ndarray  # 0/1 (n,): converted within the window; meaningless where not mature
+    undated: int = 0  # of the immature rows, those that converted, nobody recorded when
 
     @property
     def immature(self) -> int:
@@ -86,4 +87,4 @@ def label(
     kept_days = np.where(np.isnan(ended_days), np.inf, ended_days - assigned_days)
     mature = (age >= window) & (kept_days >= window) & ~(converted & np.isnan(delay))
     within = converted & (np.nan_to_num(delay, nan=np.inf) <= window)
-    return Labels(window, mature, within.astype(np.int8))
+    return Labels(window, mature, within.astype(np.int8), int(np.sum(converted & np.isnan(delay))))

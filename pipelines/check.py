@@ -1,19 +1,21 @@
 """`leadmatch check`: how good the data are, which columns know the future, and whether there is anything to match."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from data.dataset import Dataset, load_dataset, set_aside
-from features.spells import Spells
+from features.spells import Spells, build_spells, lead_matrix
 from pipelines.prepare import Prepared, prepare
 from pipelines.progress import Step, silent
 from pipelines.train import columns_of, plain_potential, rows_of
 from training.assess import look_for_potential, rehearse
+from training.delay import told_delays
 from training.fit import assemble, fit_parts
 from training.hidden_picking import look_for_hidden_picking
+from training.lead_model import Recipe
 
 FEW_ROWS_A_REP = 20
 
@@ -39,12 +41,13 @@ def check(data: Path, *, seed: int = 0, step: Step = silent) -> dict[str, Any]:
         "files": {file: dict(counts) for file, counts in dataset.counts.items()},
         "conversion_rate": float(prepared.spells.converted.mean()),
         "window_days": prepared.spells.labels.window_days,
+        "delay": delay(prepared),
         "columns": columns_of(prepared),
         "reasons": reasons(dataset),
         "overlap": overlap(prepared.spells),
         "potential": plain_potential(potential, rehearsal),
         "hidden_picking": asdict(hidden) if hidden else None,
-        "warnings": warnings(prepared),
+        "warnings": [*warnings(prepared), *drift(rehearsal.recipe)],
         "notes": list(dataset.notes),
     }
 
@@ -52,6 +55,23 @@ def check(data: Path, *, seed: int = 0, step: Step = silent) -> dict[str, Any]:
 def reasons(dataset: Dataset) -> dict[str, int]:
     """How many assignments were made for which reason."""
     return {str(reason): int(n) for reason, n in dataset.assignments["assigned_by"].value_counts().items()}
+
+
+def delay(prepared: Prepared) -> dict[str, Any] | None:
+    """How long conversions take, by the column that tells most; None where outcomes are final at once."""
+    if not prepared.spells.labels.window_days:
+        return None
+    dataset = prepared.dataset
+    # With `labels: window` the rows do not carry when each outcome was known.
+    stated = dataset.description.model_copy(update={"labels": "expected"})
+    rows = replace(build_spells(replace(dataset, description=stated), prepared.contract), young=None)
+    by, segments = told_delays(rows, prepared.contract)
+    return {
+        "by": by,
+        "segments": [
+            asdict(one) | {"shares": [{"days": days, "share": share} for days, share in one.shares]} for one in segments
+        ],
+    }
 
 
 def overlap(spells: Spells) -> dict[str, Any]:
@@ -66,6 +86,16 @@ def overlap(spells: Spells) -> dict[str, Any]:
         "rows_a_rep": {"min": int(some.min()), "median": float(np.median(some)), "max": int(some.max())},
         "reps_with_few_rows": int(np.sum(some < FEW_ROWS_A_REP)),
     }
+
+
+def drift(recipe: Recipe) -> list[str]:
+    """A sentence where columns have come to mean something else."""
+    if recipe.half_life_days is None:
+        return []
+    return [
+        "What the columns mean has changed over the history: later leads are predicted better when old ones count "
+        f"less, half at the age of {recipe.half_life_days:.0f} days, so they do."
+    ]
 
 
 def warnings(prepared: Prepared) -> list[str]:
@@ -84,7 +114,26 @@ def warnings(prepared: Prepared) -> list[str]:
         )
     if spells.labels.window_days == 0 and dataset.dated and not dataset.description.outcome_is_final:
         said.append("No row has a closing date, so outcomes are taken as final and open rows are left out.")
+    if spells.labels.undated:
+        said.append(
+            f"{spells.labels.undated:,} rows converted without a closing date. Nobody can say whether that was within "
+            "the window, so they are left out: give them `closed_at`, or state `outcome_is_final: true`."
+        )
+    said += no_numbers(prepared)
     rejected = len(dataset.rejects)
     if rejected:
         said.append(f"{rejected:,} rows were refused; rejects.csv beside the data says which and why.")
+    return said
+
+
+def no_numbers(prepared: Prepared) -> list[str]:
+    """A sentence for each number column with cells that hold something else: text, or a number beyond all bounds."""
+    leads, contract = prepared.dataset.leads, prepared.contract
+    matrix, said = lead_matrix(leads, contract), []
+    for column in contract.columns:
+        if column.kind != "number" or column.name not in leads:
+            continue
+        lost = leads[column.name].notna().to_numpy() & np.isnan(matrix[:, contract.position(column.name)])
+        if lost.any():
+            said.append(f"{column.name}: {lost.sum():,} cells hold no finite number; they count as missing.")
     return said

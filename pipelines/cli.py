@@ -143,6 +143,7 @@ def evaluate(
     ] = None,
     as_of: Annotated[str | None, typer.Option(help="What was known by then teaches; later rows are judged.")] = None,
     since: Annotated[str | None, typer.Option(help="With --policy: decisions from this moment on.")] = None,
+    unit: Annotated[str, typer.Option(help="conversions, or revenue where won rows have a value.")] = "conversions",
     seed: Seed = 0,
     cluster: OnCluster = None,
     as_json: Json = False,
@@ -170,7 +171,7 @@ def evaluate(
     assert data is not None
     names = [name.strip() for name in policies.split(",") if name.strip()] if policies else None
     with _fitting(cluster):
-        made = job(data, names, as_of=_moment(as_of, "--as-of"), seed=seed, step=on_terminal())
+        made = job(data, names, as_of=_moment(as_of, "--as-of"), unit=unit, seed=seed, step=on_terminal())
     say(made, as_json=as_json, lines=telling_evaluate.evaluated)
 
 

@@ -14,18 +14,21 @@ from features.leads import choose_design
 from features.pairs import RepMatches, find_pairs
 from features.spells import Spells
 from pipelines.candidates import AS_IT_RAN, NEED_MODEL, Candidates, checked, policies_for
-from pipelines.evaluate_report import report
+from pipelines.evaluate_report import CONVERSIONS, REVENUE, report
 from pipelines.floor import EPOCH, Floor, given_by_rotation, lay_out
+from pipelines.held_out import trial_in
 from pipelines.prepare import LEAST_OF_EACH, Prepared, prepare
 from pipelines.progress import Step, silent
 from serving.policy.rulebook import RuleBook, default_rule_book
 from training.assess import look_for_potential
 from training.conversion import ConversionModel, RosterModel
+from training.expected_value import LEAST_VALUES
 from training.fit import assemble, fit_parts
 from training.judging import MANY_REPS, Judged, Log, judge, judge_as_it_ran
-from training.lead_model import Recipe, choose_recipe
+from training.lead_model import Recipe
 from training.policy_value import cluster_reps
 from training.propensities import Choices, estimated_propensities
+from training.recency import find_recipe
 from training.splits import cross_folds, known_before
 
 LEAST_ROWS = 500  # that a model is fitted on, or that are judged
@@ -60,17 +63,18 @@ def evaluate(
     policies: Sequence[str] | None = None,
     *,
     as_of: datetime | None = None,
+    unit: str = CONVERSIONS,
     seed: int = 0,
     step: Step = silent,
 ) -> dict[str, Any]:
     """The object of `evaluate --json` for the data set in `data`.
 
     policies : names as in `pipelines.candidates`, or always:REP; those that make sense if not given.
-    as_of : what was known before teaches, what came after is judged.
+    as_of : what was known before teaches, what came after is judged; unit : `conversions` or `revenue`.
     Raises InputError where the data cannot be used or a policy's name is not known.
     """
     step(f"reading {data}")
-    return evaluate_dataset(load_dataset(data), policies, as_of=as_of, seed=seed, step=step)
+    return evaluate_dataset(load_dataset(data), policies, as_of=as_of, unit=unit, seed=seed, step=step)
 
 
 def evaluate_dataset(
@@ -79,12 +83,15 @@ def evaluate_dataset(
     *,
     as_of: datetime | None = None,
     rules: RuleBook | None = None,
+    unit: str = CONVERSIONS,
     seed: int = 0,
     step: Step = silent,
 ) -> dict[str, Any]:
     """The same for a data set that is read already; `rules` : the rule book the model would run under."""
     if not dataset.has_reps:
         raise InputError("reps: these data have none, so no policy can be judged on them.")
+    if unit not in (CONVERSIONS, REVENUE):
+        raise InputError(f"--unit: {unit!r} is none; choose {CONVERSIONS} or {REVENUE}.")
     prepared, rng = prepare(dataset), np.random.default_rng(seed)
     split = split_rows(dataset, prepared.spells, as_of)
     floor = lay_out(prepared, split.judged)
@@ -93,7 +100,7 @@ def evaluate_dataset(
     step("fitting the model to the earlier rows")
     teacher = teach(prepared, split, wanted=any(name in NEED_MODEL for name in names), seed=seed)
     step(f"fitting the outcome model in {FOLDS} folds for {len(floor):,} rows")
-    log, floor, split = make_log(prepared, split, floor, teacher, rng, seed=seed)
+    log, floor, split = make_log(prepared, split, floor, teacher, rng, unit=unit, seed=seed)
     candidates = Candidates(floor, rules or default_rule_book())
     later = Candidates(floor.take(split.later), candidates.rules, teacher.model)
     judged: list[Judged] = []
@@ -108,7 +115,9 @@ def evaluate_dataset(
             judged.append(judge(name, log, later.target(name), rng, split.later))
         else:
             judged.append(judge(name, log, candidates.target(name), rng))
-    made = report(judged, refused, log, floor, rng)
+    currency = dataset.description.currency if unit == REVENUE else None
+    made = report(judged, refused, log, floor, rng, revenue=unit == REVENUE, currency=currency)
+    made["trial"] = trial_in(log, floor, judge_as_it_ran(AS_IT_RAN, log, rng), judged[0])
     return made | about(prepared, split, floor, teacher, as_of, clustered=log.cluster is not None)
 
 
@@ -150,7 +159,7 @@ def teach(prepared: Prepared, split: Split, *, wanted: bool, seed: int) -> Teach
         )
     else:
         basis, why = earlier, None
-    recipe, _ = choose_recipe(contract, basis.leads, basis.converted, basis.at_days, seed=seed)
+    recipe, _ = find_recipe(contract, basis.leads, basis.converted, basis.at_days, seed=seed)
     if why or not wanted:
         return Teacher(None, why, recipe)
     parts = fit_parts(earlier, contract, seed=seed, recipe=recipe)
@@ -160,9 +169,12 @@ def teach(prepared: Prepared, split: Split, *, wanted: bool, seed: int) -> Teach
 
 
 def make_log(
-    prepared: Prepared, split: Split, floor: Floor, teacher: Teacher, rng: np.random.Generator, *, seed: int
+    prepared: Prepared, split: Split, floor: Floor, teacher: Teacher, rng: np.random.Generator, *, unit: str, seed: int
 ) -> tuple[Log, Floor, Split]:
-    """The judged rows as arrays, with the floor and the split of the rows that could be kept."""
+    """The judged rows as arrays, with the floor and the split of the rows that could be kept.
+
+    In revenue, an outcome is what the lead was won for, and what was expected of it times the chance to win it.
+    """
     logged, everyone = floor.spells.propensity, None
     if split.verified:
         if given_by_rotation(floor.spells, floor.available):
@@ -174,11 +186,19 @@ def make_log(
     cluster = None
     if len(floor.reps) > MANY_REPS and everyone is not None and teacher.model is not None:
         cluster = cluster_reps(RosterModel(teacher.model, floor.reps).effects, seed=seed)
+    outcome = floor.spells.converted.astype(float)
+    predicted, worth = predict_unseen(prepared, split.judged, floor, teacher.recipe, rng, seed=seed)
+    if unit == REVENUE:
+        # A won lead whose value nobody recorded counts with what it would be expected to be worth.
+        outcome = outcome * np.where(np.isnan(floor.spells.value), worth, floor.spells.value)
+        predicted = predicted * worth[:, None]
+        if np.isnan(worth).any():
+            raise InputError(f"--unit {REVENUE}: too few won rows have a value; each half needs {LEAST_VALUES}.")
     log = Log(
-        converted=floor.spells.converted.astype(float),
+        converted=outcome,
         chosen=floor.spells.rep,
         logged=logged,
-        predicted=predict_unseen(prepared, split.judged, floor, teacher.recipe, rng, seed=seed),
+        predicted=predicted,
         block=blocks(floor.spells.at_days, dated=prepared.dataset.dated),
         verified=split.verified,
         everyone=everyone,
@@ -189,11 +209,14 @@ def make_log(
 
 def predict_unseen(
     prepared: Prepared, judged: np.ndarray, floor: Floor, recipe: Recipe, rng: np.random.Generator, *, seed: int
-) -> np.ndarray:
-    """P(convert) of every judged lead with every rep, by fits that did not see the row, shape (n, n_reps)."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """P(convert) of every judged lead with every rep, (n, n_reps), and the lead's expected value when won, (n,).
+
+    Both by fits that did not see the row; the value is NaN where too few won rows say what they were worth.
+    """
     spells, contract = prepared.spells, prepared.contract
     folds = cross_folds(len(judged), FOLDS, rng)
-    predicted = np.empty(floor.available.shape)
+    predicted, worth = np.empty(floor.available.shape), np.full(len(judged), np.nan)
     for fold in range(FOLDS):
         unseen = folds == fold
         seen = np.ones(len(spells), dtype=bool)
@@ -203,7 +226,9 @@ def predict_unseen(
         model = assemble(parts, training, contract, verdict="rep_matters", facts={})
         leads, at_days = floor.spells.leads[unseen], floor.spells.at_days[unseen]
         predicted[unseen] = RosterModel(model, floor.reps).probability(leads, at_days)
-    return predicted
+        if model.value_model is not None:
+            worth[unseen] = model.value_model.expected(leads)
+    return predicted, worth
 
 
 def estimate_log(prepared: Prepared, floor: Floor, rng: np.random.Generator) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 from pipelines.floor import Floor
 from training.judging import TOO_LITTLE, Judged, Line, Log, difference
 
+CONVERSIONS, REVENUE = "conversions", "revenue"  # what `--unit` may say
 UNIT = "conversions per lead"
 BASELINE = "rotation"
 VERIFIED, OBSERVATIONAL = "verified", "observational, not verified"
@@ -16,11 +17,18 @@ MOST_REPS_SHOWN = 200
 
 
 def report(
-    judged: Sequence[Judged], refused: Sequence[dict[str, str]], log: Log, floor: Floor, rng: np.random.Generator
+    judged: Sequence[Judged],
+    refused: Sequence[dict[str, str]],
+    log: Log,
+    floor: Floor,
+    rng: np.random.Generator,
+    *,
+    revenue: bool,
+    currency: str | None,
 ) -> dict[str, Any]:
-    """Values, differences, refusals and diagnostics as plain values."""
+    """Values, differences, refusals and diagnostics as plain values; currency : of the revenue, where it is stated."""
     return {
-        "unit": UNIT,
+        "unit": f"revenue per lead{f', {currency}' if currency else ''}" if revenue else UNIT,
         "baseline": BASELINE,
         "label": VERIFIED if log.verified else OBSERVATIONAL,
         "policies": [plain_line(one, line) for one in judged for line in one.lines],

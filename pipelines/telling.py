@@ -40,6 +40,7 @@ def checked(made: dict[str, Any]) -> None:
     )
     if young:
         OUT.print(f"{young:,} younger rows count with what is to be expected of them (`labels: expected`).")
+    _delay(made["delay"])
     table("Left out of the features", ["column", "why"], [[c["column"], c["why"]] for c in made["columns"]["excluded"]])
     table("Why leads were given to their reps", ["assigned_by", "rows"], list(made["reasons"].items()))
     _potential(made["potential"])
@@ -47,6 +48,23 @@ def checked(made: dict[str, Any]) -> None:
         OUT.print("Could hidden hand-picking explain it?")
         _notes(made["hidden_picking"]["said"])
     _notes([*made["warnings"], *made["notes"]])
+
+
+def _delay(delay: dict[str, Any] | None) -> None:
+    if delay is None or not delay["segments"]:
+        return
+    segments = delay["segments"]
+    days = [f"{point['days']:.0f} d" for point in segments[0]["shares"]]
+    by = f", by {delay['by']}" if delay["by"] else ""
+    table(
+        f"Share of the conversions within the window that have come{by}",
+        ["", "conversions", "half within", "nine tenths", *days],
+        [
+            [one["segment"], f"{one['conversions']:,}", f"{one['half_days']:.0f} d", f"{one['most_days']:.0f} d",
+             *(f"{point['share']:.0%}" for point in one["shares"])]
+            for one in segments
+        ],
+    )  # fmt: skip
 
 
 def trained(made: dict[str, Any]) -> None:

@@ -17,8 +17,10 @@ from data.store import promotions
 from data.store.ledger import Ledger
 from features.spells import Spells, build_spells
 from pipelines.from_ledger import with_ledger
+from pipelines.policies_of_run import judge_policies
 from pipelines.prepare import Prepared, prepare
 from pipelines.progress import Step, silent
+from pipelines.worth import worth_of_change
 from serving.bundle import Manifest, seal
 from serving.bundle_store import BundleStore
 from serving.fetch import fetcher
@@ -49,6 +51,7 @@ class Trained:
     potential: Potential
     model: ConversionModel
     hidden: HiddenPicking | None  # None where there are no reps
+    policies: dict[str, Any] | None  # what each would have been worth on the newest rows; None where that says nothing
 
 
 def train(
@@ -106,7 +109,9 @@ def learn(dataset: Dataset, *, seed: int, trials: int = 0, step: Step = silent) 
     model = assemble(parts, spells, contract, verdict=potential.verdict, facts=facts)
     step("asking whether hidden hand-picking could explain it")
     hidden = look_for_hidden_picking(model, parts.log_odds, spells, seed=seed)
-    return Trained(prepared, rehearsal, potential, model, hidden)
+    step("judging policies on the newest rows")
+    policies = judge_policies(prepared, rehearsal, verdict=potential.verdict, seed=seed)
+    return Trained(prepared, rehearsal, potential, model, hidden, policies)
 
 
 def model_facts(prepared: Prepared, rehearsal: Rehearsal, potential: Potential, *, seed: int) -> dict[str, Any]:
@@ -121,6 +126,7 @@ def model_facts(prepared: Prepared, rehearsal: Rehearsal, potential: Potential, 
         "trained_until_days": float(spells.with_young().at_days.max()),
         "dated": prepared.contract.dated,
         "lead_model": rehearsal.recipe.kind,
+        "half_life_days": rehearsal.recipe.half_life_days,
         "columns": columns_of(prepared),
         "metrics": plain_metrics(rehearsal.metrics),
         "lead_alone_metrics": plain_metrics(rehearsal.lead_metrics),
@@ -173,7 +179,9 @@ def figures_of(trained: Trained, decision: promotion.Decision) -> dict[str, byte
         kinds=kinds_of_lead(trained.model, spells),
         rep=spells.rep,
     )
-    shown = report_page.page(trained.model, measured, grounds=decision.grounds, hidden=trained.hidden)
+    shown = report_page.page(
+        trained.model, measured, grounds=decision.grounds, hidden=trained.hidden, policies=trained.policies
+    )
     return report.build(measured) | {"report.html": shown}
 
 
@@ -202,14 +210,18 @@ def decide_promotion(trained: Trained, book: Ledger, settings: Settings) -> prom
         return promotion.Decision(False, ("The champion's bundle cannot be had, so there is nothing to compare with.",))
     newer = later.at_days > float(champion.model.facts["trained_until_days"])
     # The same spells are mature whatever the contract, so one set of positions serves both.
-    theirs = build_spells(trained.prepared.dataset, champion.model.contract).take(trained.rehearsal.rows[newer])
-    mine = later.take(newer)
+    rows = trained.rehearsal.rows[newer]
+    theirs = build_spells(trained.prepared.dataset, champion.model.contract).take(rows)
+    mine, challenger = later.take(newer), trained.rehearsal.model
     return promotion.judge(
         mine.converted,
         mine.rep,
-        served_log_odds(trained.rehearsal.model, mine),
+        served_log_odds(challenger, mine),
         served_log_odds(champion.model, theirs),
-        compatible=_columns(trained.model) <= _columns(champion.model),
+        columns=promotion.Columns.between(_kinds(champion.model), _kinds(trained.model)),
+        worth=worth_of_change(
+            trained.prepared, rows, challenger, champion.model, theirs.leads, seed=trained.model.facts["seed"]
+        ),
     )
 
 
@@ -302,5 +314,5 @@ def _prefixed(prefix: str, metrics: dict[str, Estimate]) -> dict[str, Estimate]:
     return {prefix + name: one for name, one in metrics.items()}
 
 
-def _columns(model: ConversionModel) -> set[str]:
-    return {column.name for column in model.contract.columns}
+def _kinds(model: ConversionModel) -> dict[str, str]:
+    return {column.name: column.kind for column in model.contract.columns}

@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from data.store.decisions import Stored
@@ -62,7 +61,7 @@ class Case:
     extra_prices: Mapping[str, float] | None = None  # of a batch, whose leads compete with each other
     background: Background = NOTHING_KNOWN
 
-    @cached_property
+    @property
     def rep_ids(self) -> list[str]:
         """The candidates."""
         return [rep.rep_id for rep in self.considered.candidates]

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from data.roster import Rep
 from data.store.capacity import Load
-from data.store.load_book import load_arrays
 from serving.in_force import InForce, Seen
 from serving.policy import arms
 from serving.policy.bounds import bounds_of
@@ -250,16 +249,14 @@ def _on_probation(in_force: InForce, *, well: bool) -> None:
 def _state(considered: Considered, loads: Mapping[str, Load], seen: Seen, available: Flags) -> State:
     reps: Sequence[Rep] = considered.candidates
     rules = considered.in_force.rules
-    held, today = load_arrays(loads, considered.in_force.roster.reps)
-    record = np.zeros((len(reps), 2), dtype=np.int64)
-    if seen.records:
-        record[:] = [seen.records.get(rep.rep_id, (0, 0)) for rep in reps]
+    load = [loads.get(rep.rep_id, Load(open=rep.open_count, today=0)) for rep in reps]
+    record = np.array([seen.records.get(rep.rep_id, (0, 0)) for rep in reps], dtype=np.int64).reshape(-1, 2)
     hours = None
     if seen.response_hours is not None:
         hours = np.array([seen.response_hours.get(rep.rep_id, np.nan) for rep in reps], dtype=float)
     return State(
-        open_leads=held[considered.places],
-        today=today[considered.places],
+        open_leads=np.array([each.open for each in load], dtype=np.int64),
+        today=np.array([each.today for each in load], dtype=np.int64),
         won=record[:, 0],
         closed=record[:, 1],
         at=considered.at,

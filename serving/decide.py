@@ -169,7 +169,7 @@ class Decider:
             if draw.number == MOST_DRAWS:
                 raise retry_later(503, "Every slot was taken by others first; try again.")
             metrics.lost_race()
-            loads = loads_of(tx, considered.in_force.roster.reps, considered.at)
+            loads = loads_of(tx, considered.candidates, considered.at)
             draw = self._draw(case, loads, draw.number + 1, draw.decision_id)
         return draw
 

@@ -17,7 +17,7 @@ from features.labels import Clock, Labels
 from features.spells import Spells, build_spells
 from pipelines.prepare import prepare
 from pipelines.train import learn, rows_of
-from training.delay import Curve, Delays, Segmentation, known_at, measure_delays
+from training.delay import Curve, Delays, Segmentation, known_at, measure_delays, told_delays
 from training.fit import assemble, fit_parts, rotation_sample
 from training.lead_model import TREES, Recipe, fit_lead_model
 from training.rep_effects import Evidence, fit_rep_effects
@@ -262,3 +262,23 @@ def test_the_whole_job_runs_on_expected_labels_and_alike_each_time(labelled):
     np.testing.assert_array_equal(one.model.effects.effects, two.model.effects.effects)
     assert one.model.facts["trained_until_days"] > one.prepared.spells.at_days.max()
     assert set(np.unique(one.rehearsal.later.converted)) == {0, 1}  # judged on known outcomes alone
+
+
+def test_the_curves_are_told_by_level_with_the_days_that_half_and_nine_in_ten_take(rng):
+    by, told = told_delays(floor(rng), CONTRACT)
+    assert by == "kind"
+    assert [one.segment for one in told] == ["all", "a", "b"]
+    assert told[0].conversions == told[1].conversions + told[2].conversions
+    # Exponential delays of mean 8 and 24 days, cut at 40: the quantiles of what is left.
+    for one, mean in zip(told[1:], (8.0, 24.0), strict=True):
+        within = expon(scale=mean).cdf(WINDOW)
+        for found, share in ((one.half_days, 0.5), (one.most_days, 0.9)):
+            assert found == pytest.approx(expon(scale=mean).ppf(share * within), rel=0.2)
+        assert one.shares[-1] == (WINDOW, 1.0)
+        assert one.shares[1][1] == pytest.approx(expon(scale=mean).cdf(10) / within, abs=0.06)
+
+
+def test_bands_of_a_number_are_named_by_their_ends():
+    bands = Segmentation(0, "size", (-np.inf, 1.5, 20.0))
+    assert bands.names(CONTRACT) == ["all", "below 1.5", "1.5 to 20", "20 and more"]
+    assert Segmentation().names(CONTRACT) == ["all"]

@@ -10,24 +10,58 @@ from training.potential import (
     LEAST_ROWS,
     LEVEL,
     assignment_strata,
+    evidence_of_pairs,
+    evidence_of_reps,
     judge,
     permutation_p,
-    score_statistic,
 )
 
+VARIANCE = np.array([0.0144, 0.0289])
 
-def test_the_statistic_by_hand():
+
+def no_pairs(rows, rep):
+    """Leads and reps have nothing in common that anybody recorded."""
+    return np.empty((len(rows), 0))
+
+
+
+def half_log_bayes_factor(s, i, t):
+    return 0.5 * (t * s**2 / (1 + t * i) - np.log(1 + t * i))
+
+
+def test_the_evidence_of_reps_by_hand():
     # y - p of .5 and -.5 at p = .5, weights .25; reps 0, 0, 1; the second column is 2, 0, -2.
     design = np.array([[1, 2.0], [1, 0.0], [1, -2.0]])
     residual, weight = np.array([0.5, 0.5, -0.5]), np.full(3, 0.25)
     rows = np.hstack([design * residual[:, None], design**2 * weight[:, None]])
-    # Intercept: rep 0 has S = 1, I = .5, so (1 - .5) / .5 = 1; rep 1 has S = -.5, I = .25, so 0.
-    # Second: rep 0 has S = 1, I = 1, so 0 / 26; rep 1 has S = 1, I = 1: 0 as well.
-    assert score_statistic(rows, np.array([0, 0, 1])) == pytest.approx(1.0)
-    # All with one rep: intercept S = .5, I = .75; second S = 2, I = 2.
-    expected = (0.25 - 0.75) / 0.75 + 0.15 * (4 - 2) / (2 + 25)
-    assert score_statistic(rows, np.zeros(3, dtype=int)) == pytest.approx(expected)
-    assert score_statistic(rows, np.full(3, 4)) == pytest.approx(expected)  # reps without rows add nothing
+    # Intercept: rep 0 has S = 1, I = .5; rep 1 has S = -.5, I = .25. Second: S = 1, I = 1 for both.
+    expected = half_log_bayes_factor(1, 0.5, 0.1) + half_log_bayes_factor(-0.5, 0.25, 0.1)
+    expected += 2 * half_log_bayes_factor(1, 1, 0.2)
+    assert evidence_of_reps(rows, np.array([0, 0, 1]), np.array([0.1, 0.2])) == pytest.approx(expected)
+    one = evidence_of_reps(rows, np.zeros(3, dtype=int), np.array([0.1, 0.2]))
+    assert one == pytest.approx(half_log_bayes_factor(0.5, 0.75, 0.1) + half_log_bayes_factor(2, 2, 0.2))
+    assert evidence_of_reps(rows, np.full(3, 4), np.array([0.1, 0.2])) == pytest.approx(one)  # reps without rows
+
+
+def test_the_evidence_is_the_log_of_two_likelihoods_ratio(rng):
+    # One rep, normal outcomes of known variance: the marginal likelihood with b ~ N(0, t) against b = 0.
+    from scipy.stats import multivariate_normal
+
+    z, noise, t = rng.normal(size=6), 1.0, 0.3
+    y = rng.normal(size=6)
+    with_effect = multivariate_normal(np.zeros(6), noise * np.eye(6) + t * np.outer(z, z)).logpdf(y)
+    without = multivariate_normal(np.zeros(6), noise * np.eye(6)).logpdf(y)
+    rows = np.column_stack([z * y, z**2])
+    found = evidence_of_reps(rows, np.zeros(6, dtype=int), np.array([t]))
+    assert found == pytest.approx(with_effect - without)
+
+
+def test_the_evidence_of_pairs_by_hand():
+    # Stratum 0: f = 1, 0 and residuals .5, -.5: within +-.5, S = .5, I = .125. Stratum 1: all match, so nothing.
+    f = np.array([[1.0], [0.0], [1.0], [1.0]])
+    residual, weight, stratum = np.array([0.5, -0.5, 0.9, 0.9]), np.full(4, 0.25), np.array([0, 0, 1, 1])
+    assert evidence_of_pairs(f, residual, weight, stratum) == pytest.approx(half_log_bayes_factor(0.5, 0.125, 0.04))
+    assert evidence_of_pairs(f[:, :0], residual, weight, stratum) == 0
 
 
 def world(rng, rows=1500, reps=10, *, effect=0.0, hand_effect=0.0, hand_share=0.4, rate=-1.0):
@@ -39,6 +73,8 @@ def world(rng, rows=1500, reps=10, *, effect=0.0, hand_effect=0.0, hand_share=0.
     log_odds = lead + effect * overall[rep] + hand_effect * liking[rep] * by_hand
     return {
         "design": np.column_stack([np.ones(rows), rng.normal(0, 1, rows)]),
+        "variance": VARIANCE,
+        "pairs": no_pairs,
         "rep": rep,
         "converted": (rng.random(rows) < expit(log_odds)).astype(float),
         "log_odds": lead,
@@ -50,7 +86,10 @@ def world(rng, rows=1500, reps=10, *, effect=0.0, hand_effect=0.0, hand_share=0.
 
 
 def p_value(made, rng, **how):
-    return permutation_p(made["design"], made["rep"], made["converted"], made["log_odds"], made["strata"], rng, **how)
+    told = (made[name] for name in ("design", "rep", "converted", "log_odds", "strata"))
+    rows = np.arange(len(made["rep"]))
+    pairs = made["pairs"]
+    return permutation_p(*told, rng, variance=made["variance"], pairs=lambda rep: pairs(rows, rep), **how)
 
 
 def test_p_is_spread_evenly_where_reps_do_not_matter(rng):
@@ -93,10 +132,22 @@ def test_where_all_outcomes_are_alike_nothing_can_differ(rng):
     made = world(rng)
     assert p_value(made | {"converted": np.ones(1500)}, rng) == 1.0
     nothing = {name: made[name][:0] for name in ("design", "rep", "converted", "log_odds", "strata")}
-    assert p_value(nothing, rng) == 1.0
+    assert p_value(made | nothing, rng) == 1.0
+
+
+def test_a_match_alone_is_seen_too(rng):
+    # Every rep knows half of the kinds of lead, and does well with those; no rep is better than another.
+    made = world(rng, rows=4000)
+    kind, knows = rng.integers(0, 8, 4000), rng.random((10, 8)) < 0.5
+    match = knows[made["rep"], kind].astype(float)
+    made["converted"] = (rng.random(4000) < expit(made["log_odds"] + 0.4 * match)).astype(float)
+    assert p_value(made, rng) > 0.01
+    assert p_value(made | {"pairs": lambda rows, rep: knows[rep, kind[rows]][:, None].astype(float)}, rng) <= 0.01
 
 
 # --- the verdicts ---
+
+ARRAYS = ("design", "rep", "converted", "log_odds", "by_hand", "closed", "strata")
 
 
 def test_seen_where_nobody_chose_it_matters(rng):
@@ -132,7 +183,7 @@ def test_where_reps_do_not_matter_nothing_is_claimed():
 @pytest.mark.parametrize(
     "change",
     [
-        lambda made: {name: value[: LEAST_ROWS - 1] for name, value in made.items() if name != "rng"},
+        lambda made: {name: made[name][: LEAST_ROWS - 1] for name in ARRAYS},
         lambda made: {"converted": (np.arange(1500) < LEAST_CONVERSIONS - 1).astype(float)},
         lambda made: {"converted": (np.arange(1500) >= LEAST_CONVERSIONS - 1).astype(float)},
         lambda made: {"rep": np.full(1500, -1)},  # a data set without reps

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.special import logit
 
-from training.promotion import LEAST_GROUP, LEAST_ROWS, WORST_GROUP, first_champion, judge
+from training.policy_value import PolicyValue
+from training.promotion import LEAST_GROUP, LEAST_ROWS, WORST_GROUP, Columns, first_champion, judge
 
 ROWS = 600
 REPS = np.arange(ROWS) % 3
@@ -20,9 +21,9 @@ def knowing(converted, high, low):
     return np.where(converted == 1, logit(high), logit(low))
 
 
-def verdict(converted, challenger, champion, *, rep=None, compatible=True):
+def verdict(converted, challenger, champion, *, rep=None, columns=None, worth=None):
     rep = REPS[: len(converted)] if rep is None else rep
-    return judge(converted, rep, challenger, champion, compatible=compatible)
+    return judge(converted, rep, challenger, champion, columns=columns or Columns(), worth=worth)
 
 
 def test_a_better_challenger_is_promoted_and_says_by_how_much():
@@ -103,9 +104,47 @@ def test_a_level_off_by_chance_is_forgiven():
 
 def test_new_columns_are_told_and_do_not_forbid():
     converted = outcomes(0.25)
-    found = verdict(converted, knowing(converted, 0.5, 0.2), np.full(ROWS, logit(0.25)), compatible=False)
+    columns = Columns.between({"size": "number"}, {"size": "number", "budget": "number"})
+    found = verdict(converted, knowing(converted, 0.5, 0.2), np.full(ROWS, logit(0.25)), columns=columns)
     assert found.promoted
-    assert any("check that the CRM sends them" in line for line in found.grounds)
+    assert any("(budget): check that the CRM sends them" in line for line in found.grounds)
+
+
+def test_a_column_read_as_something_else_waits_for_a_person():
+    converted = outcomes(0.25)
+    columns = Columns.between({"size": "number", "old": "flag"}, {"size": "category"})
+    found = verdict(converted, knowing(converted, 0.5, 0.2), np.full(ROWS, logit(0.25)), columns=columns)
+    assert not found.promoted
+    assert any("It reads size as another kind" in line for line in found.grounds)
+
+
+@pytest.mark.parametrize(("value", "promoted"), [(0.010, True), (0.008, False), (-0.010, False)])
+def test_worth_beyond_noise_is_a_ground_by_itself(value, promoted):
+    # A standard error of .005 and one-sided 5 %: from .0083 on it counts, either way. The log-losses are the same.
+    converted = outcomes(0.25)
+    same = np.full(ROWS, logit(0.25))
+    found = verdict(converted, same, same, worth=PolicyValue(value, 0.005, np.nan, np.nan))
+    assert found.promoted == promoted
+    word = "more" if value > 0 else "less"
+    assert f"its choices are worth {100 * abs(value):.2f} points {word} than the champion's" in found.grounds[1]
+
+
+def test_a_better_log_loss_does_not_buy_worse_choices():
+    converted = outcomes(0.25)
+    better = knowing(converted, 0.5, 0.2), np.full(ROWS, logit(0.25))
+    assert verdict(converted, *better).promoted
+    found = verdict(converted, *better, worth=PolicyValue(-0.02, 0.005, np.nan, np.nan))
+    assert not found.promoted
+    assert found.grounds[-1] == "It is worse beyond noise in one of these, so the champion stays."
+
+
+def test_the_reps_with_few_rows_are_looked_at_together():
+    # Ten reps of ten rows each, every row of theirs .1 nats dearer; the others much better off.
+    converted, challenger, champion, rep = one_rep_worse(100, 0.1)
+    rep = np.where(rep == 7, 10 + np.arange(ROWS) % 10, rep)
+    found = verdict(converted, challenger, champion, rep=rep)
+    assert not found.promoted
+    assert "For the reps with few rows it is more than 0.02 nats a lead worse, beyond noise." in found.grounds
 
 
 def test_the_first_champion_need_only_not_be_worse_than_the_base_rate():

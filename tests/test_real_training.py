@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from data.dataset import load_dataset
 from pipelines.ingest import ingest
 from pipelines.prepare import prepare
 from training.assess import look_for_potential, rehearse
+from training.baselines import fit_s_learner
 from training.fit import fit_parts
 from training.metrics import evaluate
 from training.naive_bayes import naive_bayes
@@ -74,6 +76,36 @@ def test_win_prediction_with_the_vp_as_rep_is_no_worse_than_the_lead_alone(impor
     assert judged.metrics["log_loss"].value <= judged.lead_metrics["log_loss"].value
     # Who chose the VP is not recorded, so a rep effect can never be confirmed from these rows.
     assert verdict_on(prepared).verdict == "unconfirmed"
+
+
+def test_win_prediction_s_managers_and_an_s_learner_beside_its_vps(imported, tmp_path):
+    """Log-loss of the later fifth, by date: the table is printed (`pytest -s`), what holds beyond noise asserted."""
+    mapping = tmp_path / "managers.yaml"
+    mapping.write_text("extends: win-prediction\ncolumns: {rep_id: Manager}\n", encoding="utf-8")
+    ingest([DATA / file for file in FILES["win-prediction"]], str(mapping), tmp_path / "managers")
+    lost, managers = {}, prepare(load_dataset(tmp_path / "managers"))
+    for who, prepared in (("VP", imported("win-prediction")), ("manager", managers)):
+        spells, judged = prepared.spells, rehearse(prepared.spells, prepared.contract, seed=0)
+        late = np.isin(np.arange(len(spells)), judged.rows)
+        peer = fit_s_learner(
+            spells.leads[~late], spells.rep[~late], spells.converted[~late], len(spells.reps),
+            categorical=prepared.contract.categorical,
+        )  # fmt: skip
+        theirs = peer.probability(spells.leads[late])[np.arange(late.sum()), spells.rep[late]]
+        every = {"lead and rep": expit(judged.log_odds), "lead alone": expit(judged.lead_alone), "S-learner": theirs}
+        for name, p in every.items():
+            lost[who, name] = -(spells.converted[late] * np.log(p) + (1 - spells.converted[late]) * np.log1p(-p))
+    for (who, name), losses in lost.items():
+        print(f"{who:8} {name:13} {losses.mean():.4f} ± {losses.std(ddof=1) / np.sqrt(len(losses)):.4f}")
+
+    def saved(who, name, over):
+        gap = lost[who, over] - lost[who, name]
+        return gap.mean(), gap.std(ddof=1) / np.sqrt(len(gap))
+
+    assert saved("VP", "lead and rep", "lead alone")[0] >= 0
+    # Managers come and go: whoever learns their names pays for it on later bids, ours no more than the S-learner.
+    gain, error = saved("manager", "lead and rep", "S-learner")
+    assert gain > -2 * error
 
 
 def test_maven_has_nothing_to_match_and_every_row_is_accounted_for(imported):

@@ -42,16 +42,26 @@ HIDDEN = HiddenPicking(
     sensitivity=Sensitivity(Strength(1.05, 1.3), Strength(1.2, 1.6), 500),
     said=("Nothing hidden was seen.",),
 )
+def diagnosis(name, shares, warning=None):
+    reps = [{"rep_id": f"R-{i}", "share": share, "logged_share": 0.5} for i, share in enumerate(shares)]
+    return {"name": name, "largest_weight_share": 0.012, "reps": reps, "warning": warning}
+
+
 POLICIES = {
     "unit": "conversions per lead",
+    "baseline": "rotation",
     "label": "verified",
     "policies": [
+        {"name": "rotation", "estimator": "dr", "headline": True, "value": 0.11, "low": 0.10, "high": 0.12,
+         "effective_sample_size": 1_500.0, "supported_share": 1.0},
         {"name": "model", "estimator": "dr", "headline": True, "value": 0.13, "low": 0.11, "high": 0.15,
-         "effective_sample_size": 1_234.0},
+         "effective_sample_size": 1_234.0, "supported_share": 0.987},
         {"name": "model", "estimator": "ips", "headline": False, "value": 0.99, "low": None, "high": None,
-         "effective_sample_size": None},
+         "effective_sample_size": None, "supported_share": 1.0},
     ],
-    "refused": [{"name": "always:R-9", "why": "too little overlap"}],
+    "differences": [{"name": "model", "over": "rotation", "value": 0.02, "low": 0.005, "high": 0.035}],
+    "diagnostics": [diagnosis("rotation", (0.5, 0.5)), diagnosis("model", (0.7, 0.3), "The mean weight is off.")],
+    "refused": [{"name": "always:R-9", "why": "Too little overlap."}],
 }  # fmt: skip
 
 
@@ -137,9 +147,17 @@ def test_each_picture_has_its_finding_its_values_and_a_text_for_who_cannot_see_i
 
 def test_judged_policies_are_shown_by_their_headline(small_model, measured):
     said = words(made(small_model, measured, policies=POLICIES))
-    assert "model dr 13.00 % 11.00 % 15.00 % 1,234" in said
+    assert "model dr 13.00 % 11.00 % 15.00 % +2.00 +0.50 +3.50 1,234 98.70 % 1.20 %" in said
+    assert "rotation dr 11.00 % 10.00 % 12.00 % – – – 1,500" in said
     assert "99.00" not in said
-    assert "always:R-9: too little overlap" in said
+    assert "always:R-9: no figure. Too little overlap." in said
+    assert "model: The mean weight is off." in said
+
+
+def test_the_overlap_is_shown_rep_by_rep(small_model, measured):
+    said = words(made(small_model, measured, policies=POLICIES))
+    assert "R-0 50.00 % 50.00 % 70.00 %" in said
+    assert "R-1 50.00 % 50.00 % 30.00 %" in said
 
 
 def test_nothing_is_fetched_from_anywhere(small_model, measured):

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.special import expit
 
 from features.columns import ColumnContract
+from features.pairs import RepMatches
 from features.spells import Spells
 from training.conversion import ConversionModel
 from training.delay import known_at
@@ -15,6 +16,7 @@ from training.gain import columns_of_rules, possible_gain
 from training.lead_model import Recipe
 from training.metrics import Estimate, evaluate
 from training.potential import Potential, assignment_strata, judge
+from training.rep_effects import expected_variance
 from training.splits import newest
 from training.uplift import Interval
 
@@ -70,8 +72,11 @@ def look_for_potential(parts: Parts, spells: Spells, contract: ColumnContract, *
     looked_at = [
         spells.leads[:, place] for place, feature in enumerate(contract.features) if feature.column in columns
     ]
+    matches = RepMatches(parts.pair_design, contract, spells.reps)
     return judge(
         design=parts.lead_design.matrix(spells.leads),
+        variance=expected_variance(parts.lead_design.groups),
+        pairs=lambda rows, rep: matches.for_pairs(spells.leads[rows], rep, spells.at_days[rows]),
         rep=spells.rep,
         converted=spells.converted,
         log_odds=parts.lead_alone,

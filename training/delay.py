@@ -49,6 +49,16 @@ class Segmentation:
         """Segments, the one of those without any included."""
         return len(self.cuts) + 1
 
+    def names(self, contract: ColumnContract) -> list[str]:
+        """A name for each segment, in order."""
+        if self.place is None:
+            return ["all"]
+        feature = contract.features[self.place]
+        if feature.kind == "category":
+            return ["all", *(feature.levels[int(code)] for code in self.cuts)]
+        ends = [*self.cuts[1:], np.inf]
+        return ["all", *(_band(begin, end) for begin, end in zip(self.cuts, ends, strict=True))]
+
     def of(self, leads: np.ndarray) -> np.ndarray:
         """Segment of each lead, (n,), from 1; 0 where it has none (missing, or a rare level)."""
         if self.place is None:
@@ -102,6 +112,40 @@ def measure_delays(rows: Spells, contract: ColumnContract) -> Delays:
     )
 
 
+@dataclass(frozen=True)
+class SegmentDelay:
+    """How long conversions take in one segment, for a reader."""
+
+    segment: str  # a level, or a band of a number; "all" for all rows together
+    conversions: int
+    half_days: float  # by when half of the window's conversions have come
+    most_days: float  # nine in ten of them
+    shares: tuple[tuple[float, float], ...]  # (days, share come by then)
+
+
+def told_delays(rows: Spells, contract: ColumnContract) -> tuple[str | None, list[SegmentDelay]]:
+    """The column by which delays differ most, None if chance could make them differ so, and the delay curves.
+
+    rows : mature ones, with their clock. The first curve is that of all rows; a segment with too few conversions
+    for a curve of its own is left out.
+    """
+    delays = measure_delays(rows, contract)
+    names = delays.segmentation.names(contract)
+    counts = np.bincount(delays.segmentation.of(rows.leads), weights=rows.converted, minlength=len(delays.won))
+    curves = [("all", delays.won[0], int(rows.converted.sum()))]
+    for one in range(1, len(delays.won)):
+        if counts[one] >= LEAST_CONVERSIONS:
+            curves.append((names[one], delays.won[one], int(counts[one])))
+    ages = rows.labels.window_days * np.array([0.1, 0.25, 0.5, 0.75, 1.0])
+    told = []
+    for name, curve, conversions in curves:
+        if len(curve.after_days):
+            half, most = (float(np.quantile(curve.after_days, q)) for q in (0.5, 0.9))
+            points = zip(ages.tolist(), curve.share(ages).tolist(), strict=True)
+            told.append(SegmentDelay(name, conversions, half, most, tuple(points)))
+    return delays.segmentation.name, told
+
+
 def known_at(rows: Spells, start_days: float) -> Spells:
     """The rows from before a moment as they were known then, the young ones of that day included.
 
@@ -118,6 +162,12 @@ def known_at(rows: Spells, start_days: float) -> Spells:
     seen = after <= watched
     clock = Clock(np.where(seen, after, np.nan), watched)
     return replace(older, young=replace(then, clock=clock, converted=then.converted * seen))
+
+
+def _band(begin: float, end: float) -> str:
+    if np.isinf(begin):
+        return f"below {end:g}"
+    return f"{begin:g} and more" if np.isinf(end) else f"{begin:g} to {end:g}"
 
 
 def _curve(after_days: np.ndarray, of: int) -> Curve:

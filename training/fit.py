@@ -13,7 +13,8 @@ from training.calibration import Calibration, recalibrate
 from training.conversion import ConversionModel, RosterModel
 from training.delay import Delays, measure_delays
 from training.expected_value import fit_value_model
-from training.lead_model import LeadModel, Recipe, choose_recipe, fit_lead_model, out_of_fold, with_by_hand
+from training.lead_model import LeadModel, Recipe, fit_lead_model, out_of_fold, with_by_hand
+from training.recency import find_recipe, recency_weights
 from training.rep_effects import Evidence, RepEffects, fit_rep_effects, no_reps, offset_of
 from training.splits import cross_folds
 
@@ -51,7 +52,7 @@ def fit_parts(spells: Spells, contract: ColumnContract, *, seed: int, recipe: Re
     """
     losses: dict[str, float] = {}
     if recipe is None:
-        recipe, losses = choose_recipe(contract, spells.leads, spells.converted, spells.at_days, seed=seed)
+        recipe, losses = find_recipe(contract, spells.leads, spells.converted, spells.at_days, seed=seed)
     parts = _fit(spells, contract, recipe, losses, seed=seed)
     if spells.young is None or not len(spells.young):
         return parts
@@ -78,13 +79,14 @@ def _fit(
     pair_design = find_pairs(contract, spells.reps)
     evidence = gather(spells, contract, lead_design, pair_design)
     marks = evidence.by_hand.astype(float)
+    weight = recency_weights(spells.at_days, recipe.half_life_days)
     folds = cross_folds(len(spells), CROSS_FOLDS, rng)
     effects = no_reps(lead_design.width, pair_design.width)
     offset = alone = np.zeros(len(spells))
     for round_ in range(ROUNDS):
         if not spells.reps and round_:
             break
-        lead = out_of_fold(recipe, contract, spells.leads, marks, spells.converted, offset, folds)
+        lead = out_of_fold(recipe, contract, spells.leads, marks, spells.converted, offset, folds, weight)
         alone = lead if round_ == 0 else alone
         if spells.reps:
             effects = fit_rep_effects(
@@ -95,7 +97,7 @@ def _fit(
                 start=effects if round_ else None,
             )
             offset = offset_of(effects, evidence)
-    lead_model = fit_lead_model(recipe, contract, spells.leads, marks, spells.converted, offset)
+    lead_model = fit_lead_model(recipe, contract, spells.leads, marks, spells.converted, offset, weight)
     return Parts(
         recipe, losses, lead_model, lead_design, pair_design, effects, alone, lead + offset, np.empty(0)
     )

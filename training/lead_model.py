@@ -68,6 +68,7 @@ class Recipe:
     rounds: int
     parameters: Mapping[str, Any]
     seed: int = 0
+    half_life_days: float | None = None  # at which age a row counts half; None: all count alike
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,7 @@ def choose_recipe(
         if not 0 < converted[train].sum() < len(train):
             continue
         grown = _grow(contract, leads[train], nobody[train], converted[train], nobody[train], trees, seed,
-                      watch=(leads[test], converted[test]))
+                      np.ones(len(train)), watch=(leads[test], converted[test]))
         rounds.append(grown.booster.best_iteration or 1)
         grown_for.append((grown, test))
         linear = fit_logistic(contract, leads[train], nobody[train], converted[train], nobody[train])
@@ -209,14 +210,19 @@ def fit_lead_model(
     by_hand: np.ndarray,
     converted: np.ndarray,
     offset: np.ndarray,
+    weight: np.ndarray | None = None,
 ) -> LeadModel:
     """F fitted beside a fixed offset (the rep part), in log-odds.
 
-    leads : (n, n_features); by_hand : 0/1 (n,), a person chose the rep; converted : 0/1 (n,); offset : (n,).
+    leads : (n, n_features); by_hand : 0/1 (n,), a person chose the rep; converted : 0/1 (n,); offset : (n,);
+    weight : how much each row counts, (n,), alike if not given.
     """
+    even = np.ones(len(leads)) if weight is None else weight
     if recipe.kind == "logistic":
-        return fit_logistic(contract, leads, by_hand, converted, offset)
-    return _grow(contract, leads, by_hand, converted, offset, recipe.parameters, recipe.seed, rounds=recipe.rounds)
+        return fit_logistic(contract, leads, by_hand, converted, offset, even)
+    return _grow(
+        contract, leads, by_hand, converted, offset, recipe.parameters, recipe.seed, even, rounds=recipe.rounds
+    )
 
 
 def log_loss(converted: np.ndarray, log_odds: np.ndarray) -> float:
@@ -225,14 +231,19 @@ def log_loss(converted: np.ndarray, log_odds: np.ndarray) -> float:
 
 
 def fit_logistic(
-    contract: ColumnContract, leads: np.ndarray, by_hand: np.ndarray, converted: np.ndarray, offset: np.ndarray
+    contract: ColumnContract,
+    leads: np.ndarray,
+    by_hand: np.ndarray,
+    converted: np.ndarray,
+    offset: np.ndarray,
+    weight: np.ndarray | float = 1.0,
 ) -> Logistic:
     """Ridge logistic regression with an offset; an intercept without penalty, and a mark of rows picked by hand."""
     plain = measure_design(contract, leads)
     design = np.column_stack([plain.matrix(leads), by_hand])
     precision = np.full(design.shape[1], RIDGE)
     precision[0] = 1e-6
-    coefficients, _ = fit_ridge_logistic(design, converted, offset, precision)
+    coefficients, _ = fit_ridge_logistic(design, converted, offset, precision, weight)
     return Logistic(
         categorical=plain.categorical,
         levels=plain.levels,
@@ -252,17 +263,18 @@ def _grow(
     offset: np.ndarray,
     parameters: Mapping[str, Any],
     seed: int,
+    weight: np.ndarray,
     *,
     rounds: int = MOST_ROUNDS,
     watch: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Trees:
     # LightGBM does not boost from the average where an init_score is given: the base rate goes into it.
-    base = float(logit(np.mean(converted)) - np.mean(offset))
+    base = float(logit(np.average(converted, weights=weight)) - np.average(offset, weights=weight))
     settings = {**parameters, "seed": seed}
     if np.any((converted > 0) & (converted < 1)):
         settings["objective"] = "cross_entropy"  # the same loss, where a label may be a chance; `binary` rounds it up
     names = [f"c{i}" for i in range(leads.shape[1])] + ["by_hand"]
-    rows = TreeRows(_beside(leads, by_hand), converted, offset + base, None)
+    rows = TreeRows(_beside(leads, by_hand), converted, offset + base, weight)
     growth = Growth(settings, rounds, names, contract.categorical)
     if watch is None:
         return Trees(machine().grow(rows, growth), base)
@@ -291,15 +303,19 @@ def out_of_fold(
     converted: np.ndarray,
     offset: np.ndarray,
     folds: np.ndarray,
+    weight: np.ndarray | None = None,
 ) -> np.ndarray:
     """F(x_i) + its `by hand` part, each row predicted by a fit that did not see it, shape (n,).
 
-    folds : (n,) fold number of each row. An F that saw the row would have taken up the rep's effect.
+    folds : (n,) fold number of each row; weight : how much each counts, (n,), alike if not given.
+    An F that saw the row would have taken up the rep's effect.
     """
     result = np.empty(len(leads))
+    even = np.ones(len(leads)) if weight is None else weight
     for fold in np.unique(folds):
         seen, unseen = folds != fold, folds == fold
-        model = fit_lead_model(recipe, contract, leads[seen], by_hand[seen], converted[seen], offset[seen])
+        rows = (leads[seen], by_hand[seen], converted[seen], offset[seen], even[seen])
+        model = fit_lead_model(recipe, contract, *rows)
         result[unseen] = with_by_hand(model, leads[unseen], by_hand[unseen])
     return result
 

@@ -1,13 +1,20 @@
-"""Challenger against champion: the verdict and its grounds, a pure function of what both said of the same rows."""
+"""Challenger against champion: the verdict and its grounds, a pure function of what both said of the same rows.
 
+Log-loss sees the lead and hardly the rep, so where propensities were logged the worth of what each would have chosen
+is a ground of its own: it can earn the promotion, and it can forbid it.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from training.policy_value import PolicyValue
+
 LEAST_ROWS = 300  # newest mature rows that neither model learned from
 CERTAIN = 1.645  # standard errors: one-sided 5 %
-WORST_GROUP = 0.02  # nats that one rep's rows may lose before it counts as much worse
-LEAST_GROUP = 50  # rows of a rep that is looked at by itself
+WORST_GROUP = 0.02  # nats that one group's rows may lose before it counts as much worse
+LEAST_GROUP = 50  # rows of a rep that is looked at by itself; the reps with fewer are one group
 MISCALIBRATED = 0.10  # difference of the mean prediction from what was seen, relative, beyond noise
 
 
@@ -31,31 +38,59 @@ def first_champion(converted: np.ndarray, log_odds: np.ndarray, base_rate: float
     return Decision(False, ("There is no champion yet.", _say("the base rate", gain, error)))
 
 
+@dataclass(frozen=True)
+class Columns:
+    """Where the two models' contracts differ, by column name."""
+
+    added: tuple[str, ...] = ()  # needed by the challenger alone
+    changed: tuple[str, ...] = ()  # read as something else than the champion reads them
+
+    @classmethod
+    def between(cls, champion: Mapping[str, str], challenger: Mapping[str, str]) -> "Columns":
+        """The differences of two contracts, each a mapping from column to kind."""
+        common = champion.keys() & challenger.keys()
+        changed = tuple(sorted(name for name in common if champion[name] != challenger[name]))
+        return cls(tuple(sorted(challenger.keys() - champion.keys())), changed)
+
+
 def judge(
-    converted: np.ndarray, rep: np.ndarray, challenger: np.ndarray, champion: np.ndarray, *, compatible: bool
+    converted: np.ndarray,
+    rep: np.ndarray,
+    challenger: np.ndarray,
+    champion: np.ndarray,
+    *,
+    columns: Columns,
+    worth: PolicyValue | None = None,
 ) -> Decision:
-    """Whether the challenger is better, in log-loss, on the newest rows, and worse for no rep.
+    """Whether the challenger is better on the newest rows, in log-loss or in what it chooses, and worse nowhere.
 
     converted : 0/1 (n,); rep : int (n,); challenger, champion : log-odds (n,) from fits that did not see these
-    rows; compatible : the challenger needs no column that the champion's users do not send.
+    rows; columns : where their contracts differ; worth : conversions per lead that the challenger's choices gain over
+    the champion's, from logged propensities, None where there are none or too little overlap.
     """
     if len(converted) < LEAST_ROWS:
         need = f"{len(converted)} mature rows are newer than the champion's; {LEAST_ROWS} are needed to compare."
         return Decision(False, (need,))
     gain, error = _difference(converted, champion, challenger)
-    grounds = [_say("the champion", gain, error)]
-    worse = [r for r in np.unique(rep) if _much_worse(converted, champion, challenger, rep == r)]
+    grounds, against = [_say("the champion", gain, error)], []
+    better, worse = gain > CERTAIN * error, gain < -CERTAIN * error
+    if worth is not None:
+        grounds.append(_say_worth(worth))
+        worth_error = CERTAIN * worth.standard_error
+        better, worse = better or worth.value > worth_error, worse or worth.value < -worth_error
+    against += [*_groups_worse(converted, rep, champion, challenger), *_level_off(converted, challenger)]
+    if columns.changed:
+        names = ", ".join(columns.changed)
+        against.append(f"It reads {names} as another kind than the champion does: promote it by hand once that is so.")
+    if columns.added:
+        names = ", ".join(columns.added)
+        grounds.append(f"It needs columns that the champion did not use ({names}): check that the CRM sends them.")
+    grounds += against
     if worse:
-        grounds.append(f"For {len(worse)} rep(s) it is more than {WORST_GROUP:g} nats a lead worse, beyond noise.")
-    level = _level_off(converted, challenger)
-    if level:
-        grounds.append(level)
-    if not compatible:
-        grounds.append("It needs columns that the champion did not use: check that the CRM sends them.")
-    better = gain > CERTAIN * error
-    if not better:
+        grounds.append("It is worse beyond noise in one of these, so the champion stays.")
+    elif not better:
         grounds.append("The gain is within the noise, so the champion stays.")
-    return Decision(better and not worse and not level, tuple(grounds))
+    return Decision(better and not worse and not against, tuple(grounds))
 
 
 def _losses(converted: np.ndarray, log_odds: np.ndarray) -> np.ndarray:
@@ -68,22 +103,46 @@ def _difference(converted: np.ndarray, reference: np.ndarray, candidate: np.ndar
     return float(saved.mean()), float(saved.std(ddof=1) / np.sqrt(len(saved)))
 
 
-def _much_worse(converted: np.ndarray, champion: np.ndarray, challenger: np.ndarray, rows: np.ndarray) -> bool:
-    if rows.sum() < LEAST_GROUP:
-        return False
-    gain, error = _difference(converted[rows], champion[rows], challenger[rows])
+def _groups_worse(
+    converted: np.ndarray, rep: np.ndarray, champion: np.ndarray, challenger: np.ndarray
+) -> list[str]:
+    """A sentence for each kind of group that is much worse off: single reps, and those with few rows together."""
+    places, rows = np.unique(rep, return_inverse=True)
+    counts = np.bincount(rows, minlength=len(places))
+    saved = _losses(converted, champion) - _losses(converted, challenger)
+    large = np.flatnonzero(counts >= LEAST_GROUP)
+    worse = [one for one in large if _much_worse(saved[rows == one])]
+    said = []
+    if worse:
+        said.append(f"For {len(worse)} rep(s) it is more than {WORST_GROUP:g} nats a lead worse, beyond noise.")
+    few = counts[rows] < LEAST_GROUP
+    if few.sum() >= LEAST_GROUP and _much_worse(saved[few]):
+        said.append(f"For the reps with few rows it is more than {WORST_GROUP:g} nats a lead worse, beyond noise.")
+    return said
+
+
+def _much_worse(saved: np.ndarray) -> bool:
+    gain, error = float(saved.mean()), float(saved.std(ddof=1) / np.sqrt(len(saved)))
     return gain < -WORST_GROUP and gain < -3 * error
 
 
-def _level_off(converted: np.ndarray, log_odds: np.ndarray) -> str | None:
+def _level_off(converted: np.ndarray, log_odds: np.ndarray) -> list[str]:
     p = 1 / (1 + np.exp(-log_odds))
     off = p.mean() / max(converted.mean(), 1e-9) - 1
     noise = 3 * np.sqrt(np.mean(p * (1 - p)) / len(p)) / max(converted.mean(), 1e-9)
     if abs(off) <= MISCALIBRATED + noise:
-        return None
-    return f"Its level is off: {p.mean():.3f} predicted, {converted.mean():.3f} seen."
+        return []
+    return [f"Its level is off: {p.mean():.3f} predicted, {converted.mean():.3f} seen."]
 
 
 def _say(other: str, gain: float, error: float) -> str:
     word = "better" if gain >= 0 else "worse"
     return f"Log-loss on the newest rows is {abs(gain):.4f} {word} than {other} (standard error {error:.4f})."
+
+
+def _say_worth(worth: PolicyValue) -> str:
+    word = "more" if worth.value >= 0 else "less"
+    return (
+        f"By the logged propensities its choices are worth {100 * abs(worth.value):.2f} points {word} than the "
+        f"champion's (standard error {100 * worth.standard_error:.2f})."
+    )

@@ -132,6 +132,11 @@ def offset_of(effects: RepEffects, evidence: Evidence) -> np.ndarray:
     return own + picked + evidence.pairs @ effects.beta + evidence.load * effects.load_effect
 
 
+def expected_variance(groups: np.ndarray) -> np.ndarray:
+    """What the prior expects of a rep's effect in each column of z, tau^2, (width,); groups : as in `LeadDesign`."""
+    return np.asarray(_expected_sd(np.append(groups, groups.max() + 1))[groups] ** 2)
+
+
 def _expected_sd(group: np.ndarray) -> np.ndarray:
     """What the prior expects of each group: the overall level, the segments, and hand-picking last, (n_groups,)."""
     segments = int(group.max()) - 1

@@ -90,6 +90,7 @@ def page(
         Section(Heading("What tells leads apart?", "线索之间的差异"), cards=_cards(measured, LEADS)),
         _picking(hidden),
         _policies(policies),
+        _shares_of_reps(policies),
         _columns(facts),
     ]
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -241,18 +242,45 @@ def _picking(hidden: HiddenPicking | None) -> Section | None:
 def _policies(policies: Mapping[str, Any] | None) -> Section | None:
     if not policies:
         return None
-    shown = [one for one in policies["policies"] if one["headline"]]
+    gains = {one["name"]: one for one in policies["differences"] if one["over"] == policies["baseline"]}
+    about = {one["name"]: one for one in policies["diagnostics"]}
     rows = [
         (one["name"], one["estimator"], *(_share(one[end]) for end in ("value", "low", "high")),
-         DASH if one["effective_sample_size"] is None else f"{one['effective_sample_size']:,.0f}")
-        for one in shown
+         *(_points(gains.get(one["name"], {}).get(end)) for end in ("value", "low", "high")),
+         DASH if one["effective_sample_size"] is None else f"{one['effective_sample_size']:,.0f}",
+         _share(one["supported_share"]), _share(about[one["name"]]["largest_weight_share"]))
+        for one in policies["policies"] if one["headline"]
     ]  # fmt: skip
+    head = ("policy", "estimator", "value", "low", "high", f"over {policies['baseline']}", "low", "high",
+            "effective rows", "supported", "largest weight")  # fmt: skip
+    warned = [f"{one['name']}: {one['warning']}" for one in policies["diagnostics"] if one["warning"]]
     return Section(
         Heading("What policies are worth", "回放试算"),
-        lines=(f"In {policies['unit']}; {policies.get('label', '')}".rstrip("; ") + ".",),
-        said=tuple(f"{one['name']}: {one['why']}" for one in policies["refused"]),
-        table=Table(("policy", "estimator", "value", "low", "high", "effective rows"), rows) if rows else None,
+        lines=(f"In {policies['unit']}; {policies['label']}. Gains in points.",),
+        said=(*(f"{one['name']}: no figure. {one['why']}" for one in policies["refused"]), *warned),
+        table=Table(head, rows) if rows else None,
     )
+
+
+def _shares_of_reps(policies: Mapping[str, Any] | None) -> Section | None:
+    """What share of the leads each rep had and would have: of who had nothing, the log can tell nothing."""
+    if not policies:
+        return None
+    shares = {one["name"]: one["reps"] for one in policies["diagnostics"] if one["name"] in ("model", "rotation")}
+    if len(shares) < 2 or not shares["model"]:
+        return None
+    pairs = zip(shares["model"], shares["rotation"], strict=True)
+    rows = [(one["rep_id"], *(_share(s) for s in (one["logged_share"], other["share"], one["share"])))
+            for one, other in pairs]  # fmt: skip
+    return Section(
+        Heading("Overlap, rep by rep", "各销售的重叠程度"),
+        lines=("Share of the judged leads that each rep got, would get in rotation, and would get from the model.",),
+        table=Table(("rep", "as it was", "rotation", "model"), rows),
+    )
+
+
+def _points(value: float | None) -> str:
+    return DASH if value is None else f"{100 * value:+.2f}"
 
 
 def _share(value: float | None) -> str:

@@ -8,6 +8,7 @@ import optuna
 
 from features.columns import ColumnContract
 from training.lead_model import TREES, Recipe, choose_recipe
+from training.recency import find_recipe
 
 
 def tune(
@@ -37,7 +38,7 @@ def tune(
 
     study.optimize(loss, n_trials=trials + 1)
     best = {**TREES, **study.best_params}
-    recipe, _ = choose_recipe(contract, leads, converted, at_days, seed=seed, trees=best)
+    recipe, _ = find_recipe(contract, leads, converted, at_days, seed=seed, trees=best)
     return recipe
 
 

@@ -41,7 +41,7 @@ class RosterLoads(Mapping[str, Load]):
     open: NDArray[np.int64]  # open leads, ours and those from elsewhere
     today: NDArray[np.int64]  # leads given on the rep's local day
     last: NDArray[np.int64]  # when she was last given one, in microseconds since 1970; -1: never
-    reps: Sequence[Rep]
+    zones: tuple[str, ...]
 
     def __getitem__(self, rep_id: str) -> Load:
         """The load of one rep."""
@@ -57,17 +57,6 @@ class RosterLoads(Mapping[str, Load]):
     def __len__(self) -> int:
         """How many reps."""
         return len(self.places)
-
-
-def load_arrays(loads: Mapping[str, Load], reps: Sequence[Rep]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Open leads and today's leads in the order of `reps`; one who is not in `loads` has none of our leads."""
-    if isinstance(loads, RosterLoads) and loads.reps is reps:
-        return loads.open, loads.today
-    each = [loads.get(rep.rep_id) or Load(rep.open_count, 0) for rep in reps]
-    return (
-        np.array([load.open for load in each], dtype=np.int64),
-        np.array([load.today for load in each], dtype=np.int64),
-    )
 
 
 def read_loads(conn: Connection, reps: Sequence[Rep], at: datetime) -> RosterLoads:
@@ -105,7 +94,7 @@ class LoadBook:
         added = conn.execute(_SINCE, {"seq": self._seq}).all()
         if not added:
             return
-        fresh = RosterLoads(held.places, held.open.copy(), held.today.copy(), held.last.copy(), held.reps)
+        fresh = RosterLoads(held.places, held.open.copy(), held.today.copy(), held.last.copy(), held.zones)
         for seq, rep_id, open_delta, day_delta, local_day, at in added:
             self._seq = seq
             place = held.places.get(rep_id)
@@ -113,7 +102,7 @@ class LoadBook:
                 continue
             fresh.open[place] += open_delta
             if day_delta:  # given by us, not moved
-                fresh.today[place] += day_delta if local_day == self._days[held.reps[place].time_zone] else 0
+                fresh.today[place] += day_delta if local_day == self._days[held.zones[place]] else 0
                 fresh.last[place] = max(fresh.last[place], at)
         self._loads = fresh
 
@@ -126,6 +115,7 @@ def _nobody() -> RosterLoads:
 
 def _read(conn: Connection, reps: Sequence[Rep], days: Mapping[str, str]) -> RosterLoads:
     places = {rep.rep_id: place for place, rep in enumerate(reps)}
+    zones = tuple(rep.time_zone for rep in reps)
     opened = np.array([rep.open_count for rep in reps], dtype=np.int64)
     today, last = np.zeros(len(reps), dtype=np.int64), np.full(len(reps), _NEVER, dtype=np.int64)
     for rep_id, used, moment in conn.execute(_OPEN):
@@ -135,9 +125,9 @@ def _read(conn: Connection, reps: Sequence[Rep], days: Mapping[str, str]) -> Ros
             last[place] = _NEVER if moment is None else moment
     for rep_id, day, used in conn.execute(_TODAY, {"days": sorted(set(days.values()))}):
         place = places.get(rep_id)
-        if place is not None and days[reps[place].time_zone] == day:
+        if place is not None and days[zones[place]] == day:
             today[place] = used
-    return RosterLoads(places, opened, today, last, reps)
+    return RosterLoads(places, opened, today, last, zones)
 
 
 def _days(zones: Iterable[str], at: datetime) -> dict[str, str]:

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from data.roster import Rep
 from data.store.capacity import Load
-from data.store.load_book import load_arrays
 from serving.policy.conditions import folded
 from serving.policy.exploration import Flags, Floats
 from serving.policy.hours import works_between
@@ -35,7 +34,7 @@ class Screener:
     """A rule book's hard rules laid out for one roster; build a new one when either changes."""
 
     def __init__(self, rules: RuleBook, reps: Sequence[Rep]) -> None:
-        self.reps = tuple(reps)  # a tuple stays itself: loads laid out for it need not be looked up
+        self.reps = tuple(reps)
         self.limits = Limits(rules, self.reps)
         self._rules = rules.eligibility
         self._ids = np.array([rep.rep_id for rep in reps], dtype=object)
@@ -119,7 +118,7 @@ class Screener:
 
     def room(self, places: NDArray[np.int64], loads: Mapping[str, Load], at: datetime) -> Flags:
         """Who of the reps at these places is below every limit."""
-        return self.limits.has_room(*load_arrays(loads, self.reps), at)[places]
+        return np.array([self.limits.has_room(int(place), loads, at) for place in places], dtype=bool)
 
 
 def away(rep: Rep, at: datetime) -> str | None:

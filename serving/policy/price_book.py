@@ -139,8 +139,6 @@ class PriceBook:
     def of(self, rep_ids: Sequence[str]) -> Floats:
         """The price of each rep's next slot; 0 while there are too few leads to tell."""
         prices = self._prices
-        if not prices:
-            return np.zeros(len(rep_ids))
         return np.array([prices.get(rep_id, 0.0) for rep_id in rep_ids])
 
     def solve(self, *, at: datetime) -> None:

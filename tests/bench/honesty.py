@@ -1,6 +1,6 @@
-"""Does the model claim what is not there? False alarms of the verdict, and stars that are only reputed to be.
+"""Does the model claim what is not there? Intervals that cover, stars that are only reputed to be, false alarms.
 
-`python -m tests.bench.honesty --worlds 100 --seeds 5` prints both.
+`python -m tests.bench.honesty --worlds 100 --seeds 5` prints all three.
 """
 
 import argparse
@@ -8,7 +8,7 @@ from collections import Counter
 
 import numpy as np
 
-from tests.bench.worlds import current_places, floor, learn
+from tests.bench.worlds import coverage, current_places, floor, learn
 from training.assess import look_for_potential
 
 VERDICTS = ("rep_matters", "unconfirmed", "no_detectable_rep_effect", "too_little_data")
@@ -24,6 +24,12 @@ def verdicts(worlds: int, *, effect: float, leads: int = 6_000, reps: int = 20) 
     return said
 
 
+def covered(seed: int, *, hidden_grade: float, leads: int = 10_000, reps: int = 40) -> float:
+    """Share of pairs whose true uplift lies in its 90 % interval, on one floor."""
+    made = floor(leads, reps, seed, hidden_grade=hidden_grade)
+    return coverage(made, learn(made)[1])
+
+
 def star_bias(seed: int, *, hidden_grade: float, leads: int = 15_000, reps: int = 40) -> float:
     """Correlation of (estimated level - true skill) with mere reputation, over the reps who are still here.
 
@@ -37,24 +43,33 @@ def star_bias(seed: int, *, hidden_grade: float, leads: int = 15_000, reps: int 
     return float(np.corrcoef(parts.effects.effects[here, 0] - skill, truth["perceived"].to_numpy())[0, 1])
 
 
+def _figure(values: np.ndarray) -> str:
+    error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else float("nan")
+    return f"{values.mean():.3f} ± {error:.3f}"
+
+
 def main(arguments: list[str] | None = None) -> None:
-    """Print both tables."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--worlds", type=int, default=100)
     parser.add_argument("--seeds", type=int, default=5)
     asked = parser.parse_args(arguments)
+    print("\n## 90 % intervals of a pair's uplift, 10,000 leads, 40 seats\n")
+    print("| hidden grades | cover |\n| --- | --- |")
+    for name, strength in (("yes", 0.6), ("none", 0.0)):
+        shares = np.array([covered(seed, hidden_grade=strength) for seed in range(asked.seeds)])
+        print(f"| {name} | {_figure(shares)} |", flush=True)
+    print("\n## Correlation of the error in a rep's level with reputation, 15,000 leads, 40 seats\n")
+    hidden = np.array([star_bias(seed, hidden_grade=0.6) for seed in range(asked.seeds)])
+    clear = np.array([star_bias(seed, hidden_grade=0.0) for seed in range(asked.seeds)])
+    gap = hidden - clear
+    print(f"| hidden grades | none hidden | difference |\n| --- | --- | --- |\n"
+          f"| {hidden.mean():+.2f} | {clear.mean():+.2f} | {_figure(gap)} |", flush=True)  # fmt: skip
     print(f"\n## Verdicts on {asked.worlds} worlds of 6,000 leads and 20 seats, hidden grades\n")
     print("| world | " + " | ".join(VERDICTS) + " |\n" + "| --- " * 5 + "|")
     for name, effect in (("no rep effect", 0.0), ("rep effects", 0.5)):
         said = verdicts(asked.worlds, effect=effect)
         print(f"| {name} | " + " | ".join(str(said[kind]) for kind in VERDICTS) + " |", flush=True)
-    print("\n## Correlation of the error in a rep's level with reputation, 15,000 leads, 40 seats\n")
-    hidden = np.array([star_bias(seed, hidden_grade=0.6) for seed in range(asked.seeds)])
-    clear = np.array([star_bias(seed, hidden_grade=0.0) for seed in range(asked.seeds)])
-    gap = hidden - clear
-    error = gap.std(ddof=1) / np.sqrt(len(gap)) if len(gap) > 1 else float("nan")
-    print(f"| hidden grades | none hidden | difference |\n| --- | --- | --- |\n"
-          f"| {hidden.mean():+.2f} | {clear.mean():+.2f} | {gap.mean():+.2f} ± {error:.2f} |")  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+import pandas as pd
 
 from data.dataset import dataset_from_tables
 from data.description import Description
-from data.simulator import World, constrained_gain, simulate, unconstrained_gain
+from data.simulator import World, simulate, unconstrained_gain
+from data.simulator.gain import assign_jointly, equal_slots, rotation_value
 from features.columns import instants
 from features.spells import lead_matrix
 from pipelines.prepare import Prepared, prepare
@@ -17,6 +20,7 @@ from training.uplift import uplift_intervals
 
 FRESH = 1_200  # leads of one batch, as in the study that the figures come from
 BATCHES = 3
+UTILISATION = 0.9
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,11 @@ class Floor:
 
     world: World
     prepared: Prepared
+
+    @cached_property
+    def batches(self) -> list["Fresh"]:
+        """What every model is judged on: batches of leads after the history's end, drawn once."""
+        return [fresh(self, number) for number in range(1, BATCHES + 1)]
 
 
 @dataclass(frozen=True)
@@ -56,16 +65,37 @@ def learn(made: Floor, *, seed: int = 0) -> tuple[Parts, ConversionModel]:
 class Fresh:
     """A batch of leads after the history's end, with the truth."""
 
+    leads: pd.DataFrame
     matrix: np.ndarray
     at_days: np.ndarray
     truth: np.ndarray  # (n, n_reps) over the reps who are still here
     eligible: np.ndarray
+
+    @cached_property
+    def rotation(self) -> float:
+        """Conversions per lead under rotation."""
+        return rotation_value(self.truth, self.eligible)
+
+    @cached_property
+    def oracle(self) -> float:
+        """Conversions per lead of the best joint assignment, reps' slots 90 % full."""
+        return self.value_of(self.truth)
+
+    def value_of(self, scores: np.ndarray) -> float:
+        """Conversions per lead when scores decide the joint assignment, reps' slots 90 % full."""
+        slots = equal_slots(len(self.truth), self.truth.shape[1], UTILISATION)
+        return float(self.truth[assign_jointly(scores, self.eligible, slots)].sum() / len(self.truth))
+
+    def share(self, scores: np.ndarray) -> float:
+        """Share of the oracle's gain over rotation that scores earn."""
+        return (self.value_of(scores) - self.rotation) / (self.oracle - self.rotation)
 
 
 def fresh(made: Floor, batch: int) -> Fresh:
     """One batch of `FRESH` leads."""
     leads = made.world.fresh_leads(FRESH, batch)
     return Fresh(
+        leads,
         lead_matrix(leads, made.prepared.contract),
         instants(leads["created_at"].dt.tz_localize(None)),
         made.world.probability(leads),
@@ -87,13 +117,12 @@ def roster_of(made: Floor, model: ConversionModel) -> RosterModel:
 def worth(made: Floor, predict: Callable[[Fresh], np.ndarray]) -> Earned:
     """What predictions earn; `predict(fresh) -> (n, n_reps)` probabilities over the reps who are still here."""
     rows = []
-    for batch in range(1, BATCHES + 1):
-        leads = fresh(made, batch)
+    for leads in made.batches:
         p = predict(leads)
         seen, true = centred(p, leads.eligible), centred(leads.truth, leads.eligible)
         rows.append(
             (
-                constrained_gain(leads.truth, p, leads.eligible).share,
+                leads.share(p),
                 unconstrained_gain(leads.truth, p, leads.eligible).share,
                 float(seen @ true / max(seen @ seen, 1e-12)),
                 float(np.sqrt(np.mean((seen - true) ** 2))),
@@ -112,7 +141,7 @@ def centred(probability: np.ndarray, eligible: np.ndarray) -> np.ndarray:
 
 def coverage(made: Floor, model: ConversionModel, *, pairs: int = 800) -> float:
     """Share of random eligible pairs whose true uplift lies in its 90 % interval."""
-    roster, leads, rng = roster_of(made, model), fresh(made, 1), np.random.default_rng(0)
+    roster, leads, rng = roster_of(made, model), made.batches[0], np.random.default_rng(0)
     p, f = roster.probability(leads.matrix, leads.at_days), roster.pairs(leads.matrix, leads.at_days)
     z = model.lead_design.matrix(leads.matrix)
     hits = []
