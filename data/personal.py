@@ -1,6 +1,7 @@
 """Personal data: which columns hold them. They are never features, and never stand in a message."""
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from data.names import PERSONAL_COLUMNS, plain
@@ -36,6 +37,7 @@ _CONTACT = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+|\+\d[\d ()-]{7,17}|1[3-9]\d{9}"
 _LOOKED_AT = 200
 
 
+@lru_cache(maxsize=4096)
 def is_personal(column: str) -> bool:
     """Whether a column of this name holds a person's name, address, number or company.
 

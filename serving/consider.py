@@ -13,7 +13,6 @@ from data.roster import Rep
 from data.store.capacity import Load
 from serving.in_force import InForce, Seen
 from serving.policy import arms
-from serving.policy.bounds import bounds_of
 from serving.policy.choice import Choice, chances_of, choice_of
 from serving.policy.eligibility import FULL, Screening
 from serving.policy.exploration import Flags, Floats
@@ -152,7 +151,8 @@ def consider(
     reps = in_force.roster.reps
     screening = in_force.screener.screen(lead, at=at, minutes_for=minutes_for, had_it=had_it)
     places = np.flatnonzero(screening.eligible)
-    candidates = tuple(reps[place] for place in places)
+    everybody = len(places) == len(reps)
+    candidates = reps if everybody else tuple(map(reps.__getitem__, places.tolist()))
     if scores is None or not len(places):
         nothing = np.full(len(places), np.nan)
         return Considered(in_force, lead, at, screening, places, candidates, scores, nothing, degraded)
@@ -253,7 +253,9 @@ def _state(considered: Considered, loads: Mapping[str, Load], seen: Seen, availa
     record = np.array([seen.records.get(rep.rep_id, (0, 0)) for rep in reps], dtype=np.int64).reshape(-1, 2)
     hours = None
     if seen.response_hours is not None:
-        hours = np.array([seen.response_hours.get(rep.rep_id, np.nan) for rep in reps], dtype=float)
+        hours = np.full(len(reps), np.nan)
+        if seen.response_hours:
+            hours[:] = [seen.response_hours.get(rep.rep_id, np.nan) for rep in reps]
     return State(
         open_leads=np.array([each.open for each in load], dtype=np.int64),
         today=np.array([each.today for each in load], dtype=np.int64),
@@ -263,5 +265,7 @@ def _state(considered: Considered, loads: Mapping[str, Load], seen: Seen, availa
         grade=considered.grade,
         lead_score=considered.lead_score,
         response_hours=hours,
-        bounds=bounds_of(reps, considered.at, rules.newcomers, rules.absence, available=available),
+        bounds=considered.in_force.comings.bounds(
+            considered.places, considered.at, rules.newcomers, rules.absence, available=available
+        ),
     )

@@ -1,6 +1,6 @@
 """Answers as JSON: encoded once, and from then on the same bytes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -13,7 +13,7 @@ __all__ = ["as_json", "encoded", "plain"]
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 
 
-def encoded(answer: Mapping[str, Any]) -> bytes:
+def encoded(answer: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> bytes:
     """The answer's bytes: the form in which it is stored and sent, now and at every replay."""
     return orjson.dumps(answer, default=as_json, option=_OPTIONS)
 

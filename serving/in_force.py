@@ -14,6 +14,7 @@ from data.store import policies, records, roster
 from data.store.ledger import Connection
 from data.store.roster import Roster
 from serving.bundle_store import FALLBACK, Loaded
+from serving.policy.bounds import Comings
 from serving.policy.eligibility import Screener
 from serving.policy.routes import Routes
 from serving.policy.rulebook import RuleBook, default_rule_book, parse_rule_book
@@ -56,6 +57,11 @@ class InForce:
         """How each rep of the roster begins in a score, as JSON: while she is not available, and while she is."""
         begun = [orjson.dumps({"rep_id": rep.rep_id, "rep_name": rep.name})[:-1] for rep in self.roster.reps]
         return [(each + b',"available":false', each + b',"available":true') for each in begun]
+
+    @cached_property
+    def comings(self) -> Comings:
+        """When the roster's reps came, and came back."""
+        return Comings(self.roster.reps)
 
     @property
     def mode(self) -> str:

@@ -48,7 +48,8 @@ class ReasonTexts:
     def _worded(self, rep: int, term: int, value: Any, share: float) -> str:
         told = Contribution(self._terms[term].feature, value, share, self._terms[term].kind)
         sentence = _sentence(told, self._reps[rep], self._language)
-        seen, shown = _seen(told, self._language), _value(told, self._language)
+        shown = _value(told, self._language)
+        seen = _seen(told, self._language, shown)
         return sentence.format(rep=NAME_HERE, seen=seen, value=shown, points=POINTS_HERE)
 
 
@@ -115,6 +116,8 @@ def feature_text(feature: str, language: Language) -> str:
 
 def value_text(value: Any, language: Language) -> str:
     """The value seen, short enough to read: three significant digits at most; years and small counts stay exact."""
+    if type(value) is str:  # the usual case first: to ask whether something is a number takes longer
+        return _readable(value)
     if isinstance(value, bool):
         return phrases.FLAG[language][value]
     if isinstance(value, Real):
@@ -178,26 +181,29 @@ def _stated_fit(contribution: Contribution, rep: Rep) -> str | None:
 
 
 def _fill(sentence: str, contribution: Contribution, language: Language, *, rep: str) -> str:
+    value = _value(contribution, language)
     return sentence.format(
         rep=rep,
-        seen=_seen(contribution, language),
-        value=_value(contribution, language),
+        seen=_seen(contribution, language, value),
+        value=value,
         points=points_text(contribution.contribution, language),
     )
 
 
 def _topic(contribution: Contribution, language: Language) -> str:
     kind = "other" if _is_rest(contribution) else contribution.kind
-    topic = phrases.TOPIC[language].get(kind, "{seen}").format(seen=_seen(contribution, language))
+    topic = phrases.TOPIC[language].get(kind, "{seen}").format(
+        seen=_seen(contribution, language, _value(contribution, language))
+    )
     size = points_text(abs(contribution.contribution), language)
     return phrases.OVER[language]["topic"].format(topic=topic, points=size)
 
 
-def _seen(contribution: Contribution, language: Language) -> str:
+def _seen(contribution: Contribution, language: Language, value: str) -> str:
     feature = feature_text(contribution.feature, language)
     if is_missing(contribution.value):
         return phrases.UNSEEN[language].format(feature=feature)
-    return phrases.SEEN[language].format(feature=feature, value=_value(contribution, language))
+    return phrases.SEEN[language].format(feature=feature, value=value)
 
 
 def _value(contribution: Contribution, language: Language) -> str:

@@ -89,6 +89,6 @@ def _reasons(considered: Considered, explained: NDArray[np.intp], k: int) -> lis
         return [NOT_EXPLAINED] * len(explained)
     found = scores.reasons_of(considered.places[explained], considered.screening.eligible, k)
     return [
-        orjson.dumps([orjson.Fragment(encoded(reason(part, reason_text(part, rep, language)))) for part in parts])
+        encoded([reason(part, reason_text(part, rep, language)) for part in parts])
         for rep, parts in zip([considered.candidates[place] for place in explained], found, strict=True)
     ]

@@ -14,6 +14,7 @@ from training.conversion import ConversionModel
 from training.explain import (
     Contribution,
     largest,
+    largest_of_each,
     lead_shares,
     rep_terms,
     secants,
@@ -120,10 +121,8 @@ class LeadScores:
             return [[Contribution("other", None, 0.0, "other")] for _ in reps]
         rotation = self._rotation_over(eligible)
         shares = shares_of_uplift(self._parts.rows, self.probability, self.log_odds, reps, rotation)
-        return [
-            largest(self.scorer.terms, self._seen(int(rep)), of_rep, k)
-            for rep, of_rep in zip(reps, self._by_term(shares), strict=True)
-        ]
+        seen = [self._seen(rep) for rep in reps.tolist()]
+        return largest_of_each(self.scorer.terms, seen, self._by_term(shares), k)
 
     def reasons(self, rep: int, eligible: np.ndarray, k: int = 5) -> list[Contribution]:
         """The same for one rep."""
@@ -134,12 +133,12 @@ class LeadScores:
         both = np.array([rep, other])
         slope = secants(self.probability[both], self.log_odds[both], np.array([0]))[0, 1]
         shares = slope * (self._parts.rows[:, rep] - self._parts.rows[:, other])
-        return largest(self.scorer.terms, self._seen(rep), self._by_term(shares[None, :])[0], k)
+        return largest(self.scorer.terms, self._seen(rep), self._by_term(shares[None, :])[0].tolist(), k)
 
-    def _by_term(self, shares: np.ndarray) -> list[list[float]]:
-        """Shares of directions, before their weights, added up to terms: (k, d) -> k lists of n_terms."""
+    def _by_term(self, shares: np.ndarray) -> np.ndarray:
+        """Shares of directions, before their weights, added up to terms: (k, d) -> (k, n_terms)."""
         directions = np.concatenate([self._parts.touched, self.scorer.pairs_at])
-        by_term: list[list[float]] = ((shares * self._weights) @ self.scorer.in_term[directions]).tolist()
+        by_term: np.ndarray = (shares * self._weights) @ self.scorer.in_term[directions]
         return by_term
 
     def lead_score(self, eligible: np.ndarray) -> int:

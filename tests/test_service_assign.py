@@ -108,6 +108,7 @@ def test_a_decision_is_stored_as_it_was_answered(desk_on_each):
     assert {name: looked_up[name] for name in KEYS} == told
     assert looked_up["state"]["status"] == "open"
     assert looked_up["state"]["version"] == 1
+    assert looked_up.pop("person") == {"email": "li@example.com", "Phone": "13800000000"}
     assert "example.com" not in json.dumps(looked_up)
 
 

@@ -99,6 +99,24 @@ def largest(
     return [*made, Contribution("other", None, rest, "other")]
 
 
+def largest_of_each(
+    names: tuple[Term, ...], values: Sequence[Sequence[Any]], shares: np.ndarray, k: int
+) -> list[list[Contribution]]:
+    """The same for several reps at once. values : what each sees; shares : (n, n_terms)."""
+    orders = np.argsort(-np.abs(shares), axis=1, kind="stable").tolist()
+    found = []
+    for seen, own, order in zip(values, shares.tolist(), orders, strict=True):
+        made = [
+            Contribution(names[place].feature, seen[place], own[place], names[place].kind)
+            for place in order[:k]
+            if own[place] != 0.0
+        ]
+        rest = sum([own[place] for place in order[len(made) :]], 0.0)
+        made.append(Contribution("other", None, rest, "other"))
+        found.append(made)
+    return found
+
+
 def lead_shares(
     contract: ColumnContract, contributions: np.ndarray, *, scale: float
 ) -> tuple[tuple[Term, ...], list[float]]:

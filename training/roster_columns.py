@@ -56,6 +56,7 @@ class RosterColumns:
         self._row_of_pair = np.zeros((width, width), dtype=np.intp)
         self._row_of_pair[first, second] = np.arange(len(first))
         self._row_of_pair[second, first] = np.arange(len(first))
+        self._pair_width = model.pair_design.width
         self._tenure = Tenure(np.nan, (), ())
 
     def parts(self, row: Sequence[float], at_days: float) -> LeadParts:
@@ -63,7 +64,7 @@ class RosterColumns:
         places, values = self.model.lead_design.touched(row)
         touched, many = np.array(places), len(places)
         matches = len(self.model.pair_design.matches)
-        rows = np.empty((many + self.model.pair_design.width, self._n_reps))
+        rows = np.empty((many + self._pair_width, self._n_reps))
         self._effects.take(touched, axis=0, out=rows[:many], mode="clip")  # "raise" would go through a buffer
         for match in range(matches):
             rows[many + match] = self._matches.matched_row(row, match)

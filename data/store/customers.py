@@ -53,8 +53,9 @@ class Lead:
 
 def write(tx: Connection, client_id: str, lead_id: str, keys: Mapping[str, str]) -> None:
     """Keep the keys (key -> kind) of a lead's customer."""
-    for key, kind in keys.items():
-        tx.execute(_WRITE, {"client_id": client_id, "customer_key": key, "lead_id": lead_id, "kind": kind})
+    if keys:
+        of_lead = {"client_id": client_id, "lead_id": lead_id}
+        tx.execute(_WRITE, [{**of_lead, "customer_key": key, "kind": kind} for key, kind in keys.items()])
 
 
 def same(conn: Connection, client_id: str, lead_id: str, keys: Sequence[str], *, since: datetime) -> list[Lead]:

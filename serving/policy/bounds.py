@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
+from numpy.typing import NDArray
 
 from data.roster import Rep
 from serving.policy.exploration import Flags, Floats
@@ -21,25 +22,44 @@ class Bounds:
     most: Floats
 
 
+class Comings:
+    """When each rep of a roster came, and came back, laid out once a roster."""
+
+    def __init__(self, reps: Sequence[Rep]) -> None:
+        self._hired = _instants([rep.hired_at for rep in reps])
+        self._back = _instants([rep.absent_until for rep in reps])
+        away = self._back - _instants([rep.absent_from for rep in reps])
+        longest = np.timedelta64(LONGEST_RETURN)
+        self._away = np.where(np.isnat(away), longest, np.minimum(away, longest))
+
+    def bounds(
+        self, places: NDArray[np.int64], at: datetime, newcomers: Newcomers, absence: Absence, *, available: Flags
+    ) -> Bounds | None:
+        """The bounds of the reps at these places at a moment; None where nobody who is available is bound."""
+        now = _instant(at)
+        # A comparison with a moment that is not known never holds.
+        new = available & (now - self._hired[places] < np.timedelta64(timedelta(days=newcomers.days)))
+        since = now - self._back[places]
+        returned = available & (since >= np.timedelta64(0)) & (since < self._away[places])
+        if not new.any() and not returned.any():
+            return None
+        least = np.where(new, newcomers.floor, 0.0)
+        most = np.where(new, newcomers.ceiling, np.inf)
+        if absence.on_return == "catch_up":
+            least = np.where(returned, np.maximum(least, absence.catch_up_at_most), least)
+            most = np.where(returned, absence.catch_up_at_most, most)
+        else:
+            most = np.where(returned, np.minimum(most, 1.0), most)
+        if not least.any() and np.isinf(most).all():
+            return None
+        return Bounds(least, most)
+
+
 def bounds_of(
     reps: Sequence[Rep], at: datetime, newcomers: Newcomers, absence: Absence, *, available: Flags
 ) -> Bounds | None:
-    """The bounds at a moment; None where nobody who is available is bound."""
-    least, most = np.zeros(len(reps)), np.full(len(reps), np.inf)
-    for place, rep in enumerate(reps):
-        if not available[place]:
-            continue
-        if is_newcomer(rep, at, newcomers):
-            least[place], most[place] = newcomers.floor, newcomers.ceiling
-        if returned(rep, at):
-            if absence.on_return == "catch_up":
-                least[place] = max(least[place], absence.catch_up_at_most)
-                most[place] = absence.catch_up_at_most
-            else:
-                most[place] = min(most[place], 1.0)
-    if not least.any() and np.isinf(most).all():
-        return None
-    return Bounds(least, most)
+    """The bounds of these reps at a moment; None where nobody who is available is bound."""
+    return Comings(reps).bounds(np.arange(len(reps)), at, newcomers, absence, available=available)
 
 
 def is_newcomer(rep: Rep, at: datetime, newcomers: Newcomers) -> bool:
@@ -54,12 +74,13 @@ def settled(rep: Rep, at: datetime, newcomers: Newcomers) -> float:
     return min(max((at - rep.hired_at) / timedelta(days=newcomers.days), 0.0), 1.0)
 
 
-def returned(rep: Rep, at: datetime) -> bool:
-    """Whether the rep came back from an absence no longer ago than she was away."""
-    if rep.absent_until is None or rep.absent_until > at:
-        return False
-    away = rep.absent_until - rep.absent_from if rep.absent_from else LONGEST_RETURN
-    return at - rep.absent_until < min(away, LONGEST_RETURN)
+def _instants(moments: Sequence[datetime | None]) -> NDArray[np.datetime64]:
+    """The moments in microseconds, UTC; NaT where there is none."""
+    return np.array([None if each is None else _instant(each) for each in moments], dtype="datetime64[us]")
+
+
+def _instant(moment: datetime) -> np.datetime64:
+    return np.datetime64(moment.astimezone(UTC).replace(tzinfo=None), "us")
 
 
 def within(chances: Floats, bounds: Bounds, available: Flags, among: Callable[[Flags], Floats]) -> Floats:
