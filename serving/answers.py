@@ -188,18 +188,24 @@ def _alternatives(considered: Considered, available: Flags, candidate: int) -> l
 
 
 def _over(considered: Considered, chances: Chances, candidate: int) -> dict[str, Any] | None:
-    """Why this rep rather than the next: the best of the others who were available, after prices."""
-    prices = chances.prices / chances.relative_value  # in leads of this one's worth
-    worth = np.where(chances.available, considered.probability - prices, -np.inf)
-    worth[candidate] = -np.inf
-    if considered.scores is None or not considered.in_force.distinguishes or np.all(np.isneginf(worth)):
+    """Why this rep rather than the next: the best of the others who were available, after prices.
+
+    Where the price decided, rather the likeliest of them: who would have got the lead if her slot had been free of it.
+    """
+    others = chances.available.copy()
+    others[candidate] = False
+    if considered.scores is None or not considered.in_force.distinguishes or not others.any():
         return None
-    other = int(np.argmax(worth))
+    likeliest = int(np.argmax(np.where(others, considered.probability, -np.inf)))
+    # Only the best after prices owes the lead to them; in any other arm it was a draw or a rule.
+    best = chances.arm(candidate) == "model"
+    price_decided = bool(best and considered.probability[likeliest] > considered.probability[candidate])
+    prices = chances.prices / chances.relative_value  # in leads of this one's worth
+    next_best = int(np.argmax(np.where(others, considered.probability - prices, -np.inf)))
+    other = likeliest if price_decided else next_best
     gain = considered.probability[candidate] - considered.probability[other]
-    priced = considered.probability[candidate] - prices[candidate]
     reps: Sequence[Rep] = considered.candidates
     contrast = considered.scores.contrast(int(considered.places[candidate]), int(considered.places[other]))
-    price_decided = bool(gain < 0 and priced > worth[other])
     language = considered.in_force.rules.language
     text = over_text(reps[candidate], reps[other], contrast, language, price_decided=price_decided)
     told = {"rep_id": reps[other].rep_id, "uplift": _number(gain), "text": text, "price_decided": price_decided}

@@ -70,7 +70,8 @@ def fairness(request: Request, since: Since = None, until: Until = None, team: T
       value_by_chance, share, fair_share, ...}]`: `share` of the value with its interval, `fair_share` by rotation.
     - `gini {given, given_counts, by_rotation, by_chance}`.
     - `newcomers {since_days, rep_ids, floor, of_rotation, kept, price}`: what they got of what rotation would give,
-      and what the floor costs in conversions per lead.
+      and what the floor costs in conversions per lead; `price.relaxed [{rep_id, promised, room_for}]` names those who
+      have fewer free slots than it promises them, both as shares of rotation's leads.
     - `order {tilt, p_value, biased}`: whether the roster's order plays a part in the draw.
     - `draw {pairs, p_value, biased, furthest}`: whether any rep got more of any source than the logged chances explain.
     """

@@ -11,6 +11,14 @@ def test_prices_keep_more_of_the_optimum_than_greed():
     assert found[matching.ONLINE] > 0.7  # one small floor; the benchmark's means are held to .93
 
 
+def test_a_hotter_draw_costs_more_and_the_floor_little():
+    size = (3_000, 12, 300)
+    by_scores = {name: cost[1] for name, cost in matching.exploration_cost(1, size=size).items()}
+    earn, cooler, learn = (by_scores[name] for name in matching.PRESETS)
+    assert 0 < cooler < earn < learn < 1
+    assert matching.floors_cost(1, size=size)[0.5] < 0.02  # one small floor; the benchmark's means are held to .01
+
+
 def test_a_replay_on_either_presets_log_finds_the_truth():
     found = replay.run(2_001)
     for one in found.values():

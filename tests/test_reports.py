@@ -437,5 +437,12 @@ def test_the_floor_has_its_price_and_says_why_it_has_none():
     dear = floor_price(standing, at=NOW)
     # Some .4 - .05 of the leads go to the newcomer for the floor's sake, each .2 or less likelier to be lost.
     assert 0 < dear["low"] < dear["value"] < 0.35 * 0.2
+    assert dear["relaxed"] == []
+    # At 10 leads an hour until midnight she would get half by rotation; three slots are far from .8 of that.
+    midnight = NOW.replace(hour=0, minute=0, second=0) + timedelta(days=1)
+    expected = 10 * (midnight - NOW).total_seconds() / 3_600
+    tight = replace(standing, reps=[Rep("star"), Rep("new", daily_limit=3)])
+    (short,) = floor_price(tight, at=NOW)["relaxed"]
+    assert short == {"rep_id": "new", "promised": 0.8, "room_for": pytest.approx(3 / (expected / 2), rel=0.02)}
     assert floor_price(replace(standing, rules=Prices(floor=0)), at=NOW)["why"] == "the rule book has no floor"
     assert "fewer than" in floor_price(replace(standing, seen=seen[:10]), at=NOW)["why"]

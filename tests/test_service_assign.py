@@ -409,3 +409,25 @@ def test_prices_are_worked_out_from_what_the_ledger_holds(desk):
     best = max([told, *told["alternatives"]], key=lambda each: each["probability"])["rep_id"]
     prices = dict(zip(row.candidates, row.prices, strict=True))
     assert prices[best] == max(prices.values()) > 0  # a star without limits has a price: the ceiling's
+
+
+@pytest.mark.parametrize("exploration", ["earn", "learn"])
+def test_an_answer_says_when_the_price_decided_and_only_then(desk, monkeypatch, exploration):
+    desk.roster(*REPS)
+    desk.policy(f"mode: live\nexploration: {exploration}\nholdout: {{live: 0.3}}\n")
+    told = desk.assign("L-free", **LEAD).json()
+    by_probability = sorted([told, *told["alternatives"]], key=lambda each: -each["probability"])
+    star, second = (each["rep_id"] for each in by_probability[:2])
+    monkeypatch.setattr(desk.parts.prices, "of", lambda ids: np.array([0.5 * (each == star) for each in ids]))
+    arms_seen = set()
+    for number in range(40):
+        told = desk.assign(f"L-{number}", **LEAD).json()
+        over, arm = told["over"], told["arm"]
+        arms_seen.add(arm)
+        # The next after prices is a third rep: without a word about the star, the price would go unmentioned.
+        assert over["price_decided"] == (arm == "model")
+        assert ("next free slot of" in over["text"]) == over["price_decided"]
+        if arm == "model":
+            assert (told["rep_id"], over["rep_id"]) == (second, star)
+            assert over["uplift"] < 0
+    assert {"model", "holdout"} <= arms_seen

@@ -10,7 +10,7 @@ import numpy as np
 
 from data.roster import Rep
 from data.store.capacity import Load
-from serving.policy.exploration import Floats
+from serving.policy.exploration import Flags, Floats
 from serving.policy.hours import zone
 from serving.policy.pace import Pace
 from serving.policy.prices import shadow_prices
@@ -31,6 +31,18 @@ class SeenLead:
     probability: Floats  # under each of them
 
 
+@dataclass(frozen=True)
+class _Wanted:
+    """What the prices are solved for; columns are the reps of the roster."""
+
+    probability: Floats  # (n, m), of the recent leads
+    eligible: Flags  # (n, m)
+    rotation: Floats  # (m,), leads each would get by rotation
+    slots: Floats  # (m,), how many of these each has free slots for
+    capacity: Floats  # (m,), how many the prices count with: below the ceiling, enough for all
+    promised: Floats  # (m,), leads the floor promises each
+
+
 def prices_now(
     seen: Sequence[SeenLead], reps: Sequence[Rep], loads: Mapping[str, Load], rules: Prices, pace: Pace, *, at: datetime
 ) -> dict[str, float]:
@@ -40,6 +52,33 @@ def prices_now(
     """
     if not rules.enabled or len(seen) < ENOUGH:
         return {}
+    wanted = _wanted(seen, reps, loads, rules, pace, at)
+    floors = np.minimum(wanted.promised, wanted.capacity)
+    solved = shadow_prices(wanted.probability, wanted.eligible, wanted.capacity, floors)
+    asked = wanted.rotation > 0
+    lowest = solved[asked].min() if asked.any() else 0.0
+    return {rep.rep_id: float(price - lowest) for rep, price, wants in zip(reps, solved, asked, strict=True) if wants}
+
+
+def relaxed_floors(
+    seen: Sequence[SeenLead], reps: Sequence[Rep], loads: Mapping[str, Load], rules: Prices, pace: Pace, *, at: datetime
+) -> dict[str, tuple[float, float]]:
+    """By rep with fewer free slots than the floor promises: (promised, what there is room for) of rotation's leads.
+
+    A rep's own slots are all that can stand against a floor, which is a part of what rotation itself would give her.
+    Arguments as for `prices_now`.
+    """
+    if not rules.enabled or len(seen) < ENOUGH:
+        return {}
+    wanted = _wanted(seen, reps, loads, rules, pace, at)
+    short = wanted.capacity < wanted.promised - 1e-9
+    room = np.divide(wanted.slots, wanted.rotation, out=np.zeros(len(reps)), where=wanted.rotation > 0)
+    return {rep.rep_id: (rules.floor, float(room[place])) for place, rep in enumerate(reps) if short[place]}
+
+
+def _wanted(
+    seen: Sequence[SeenLead], reps: Sequence[Rep], loads: Mapping[str, Load], rules: Prices, pace: Pace, at: datetime
+) -> _Wanted:
     place = {rep.rep_id: number for number, rep in enumerate(reps)}
     probability = np.zeros((len(seen), len(reps)))
     eligible = np.zeros(probability.shape, dtype=bool)
@@ -48,14 +87,10 @@ def prices_now(
             if rep_id in place:  # the others have left the roster since
                 probability[row, place[rep_id]], eligible[row, place[rep_id]] = p, True
     served = eligible.sum(axis=1)
-    rotation = (eligible[served > 0] / served[served > 0, None]).sum(axis=0)  # leads each would get by rotation
-    left = [capacity_left(rep, loads, rules, pace, at) for rep in reps]
-    capacity = enough_for_all(np.array(left) * len(seen), rules.ceiling * rotation, leads=float(rotation.sum()))
-    floors = np.minimum(rules.floor * rotation, capacity)
-    solved = shadow_prices(probability, eligible, capacity, floors)
-    asked = rotation > 0
-    lowest = solved[asked].min() if asked.any() else 0.0
-    return {rep.rep_id: float(solved[place[rep.rep_id]] - lowest) for rep in reps if asked[place[rep.rep_id]]}
+    rotation = (eligible[served > 0] / served[served > 0, None]).sum(axis=0)
+    slots = np.array([capacity_left(rep, loads, rules, pace, at) for rep in reps]) * len(seen)
+    capacity = enough_for_all(slots, rules.ceiling * rotation, leads=float(rotation.sum()))
+    return _Wanted(probability, eligible, rotation, slots, capacity, rules.floor * rotation)
 
 
 def enough_for_all(slots: Floats, ceiling: Floats, *, leads: float) -> Floats:

@@ -1,6 +1,6 @@
 """What the prices of slots are worth: leads that come one after another, against the best that hindsight could do.
 
-python -m tests.bench.matching --seeds 5
+python -m tests.bench.matching --seeds 3 --explored 10
 """
 
 import argparse
@@ -23,12 +23,17 @@ from serving.policy.prices import assign_jointly
 from serving.policy.rulebook import Prices
 from tests.bench.worlds import floor, learn, roster_of
 
-HISTORY, REPS, LEADS = 20_000, 40, 1_000
+Size = tuple[int, int, int]
+FULL: Size = (20_000, 40, 1_000)
+HISTORY, REPS, LEADS = FULL  # leads to learn from, seats, leads a day
 UTILISATIONS = (0.8, 0.9, 1.0)
 MIDNIGHT = datetime(2026, 3, 2, tzinfo=UTC)
 PLAIN = Prices(floor=0.0, ceiling=1_000.0)
 FLOORS = (0.25, 0.5, 0.7)
 GREEDY, ONLINE, ONCE = "greedy", "prices, solved every 100 leads", "prices, solved once"
+# Beside the presets, how much of the cost of `earn` is its temperature's.
+COOLER = replace(EARN, temperature=EARN.temperature / 3)
+PRESETS = {"earn": EARN, "earn at a third of its temperature": COOLER, "learn": LEARN}
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,7 @@ class Day:
 
 
 @lru_cache(maxsize=8)
-def day_of(seed: int, *, history: int = HISTORY, reps: int = REPS, leads: int = LEADS) -> Day:
+def day_of(seed: int, history: int = HISTORY, reps: int = REPS, leads: int = LEADS) -> Day:
     """A simulated floor's day, with the model of its history as the scores."""
     made = floor(history, reps, seed)
     _, model = learn(made, seed=seed)
@@ -74,14 +79,13 @@ def day_of(seed: int, *, history: int = HISTORY, reps: int = REPS, leads: int = 
     return Day(seen, seen_eligible, scores, truth, eligible)
 
 
-def with_true_scores(day: Day) -> Day:
-    """The same where the scores are the truth."""
-    return replace(day, scores=day.truth)
-
-
 def batch_optimum(day: Day, slots: np.ndarray) -> np.ndarray:
-    """The rep of each lead by the best joint assignment, in hindsight; -1: none."""
-    return assign_jointly(day.scores, day.eligible, slots.astype(float))
+    """The best joint assignment in hindsight as chances of 0 and 1, (n, n_reps)."""
+    chosen = assign_jointly(day.scores, day.eligible, slots.astype(float))
+    chances = np.zeros(day.scores.shape)
+    served = np.flatnonzero(chosen >= 0)
+    chances[served, chosen[served]] = 1.0
+    return chances
 
 
 def online(
@@ -93,13 +97,16 @@ def online(
     every: int = SOLVE_EVERY,
     rng: np.random.Generator | None = None,
 ) -> np.ndarray:
-    """The rep of each lead as the service would choose while they come; slots are the reps' daily limits.
+    """Each lead's chances as the service gives them while leads come, (n, n_reps); slots are the reps' daily limits.
+
+    Chances and not the reps drawn: what they are worth is exact at every lead, and only which slots were still free
+    depends on the draws before.
 
     rules : of the prices; None: none, so each lead goes to its likeliest free rep. exploration : the draw; None: the
     best after prices, always.
     """
     reps = [Rep(rep_id, daily_limit=int(limit)) for rep_id, limit in zip(day.rep_ids, slots, strict=True)]
-    used, chosen, prices = np.zeros(len(reps), dtype=int), np.full(len(day.scores), -1), np.zeros(len(reps))
+    used, prices, chances = np.zeros(len(reps), dtype=int), np.zeros(len(reps)), np.zeros(day.scores.shape)
     past = list(_seen(day, range(-len(day.seen), 0)))
     for lead in range(len(day.scores)):
         if rules is not None and lead % every == 0:
@@ -110,12 +117,14 @@ def online(
         if available.any():
             if exploration is None:
                 rep = int(np.argmax(np.where(available, day.scores[lead] - prices, -np.inf)))
+                chances[lead, rep] = 1.0
             else:
                 assert rng is not None
-                rep = int(rng.choice(len(reps), p=smoothed(day.scores[lead], prices, available, exploration)))
-            chosen[lead], used[rep] = rep, used[rep] + 1
+                chances[lead] = smoothed(day.scores[lead], prices, available, exploration)
+                rep = int(rng.choice(len(reps), p=chances[lead]))
+            used[rep] += 1
         past.extend(_seen(day, [lead]))
-    return chosen
+    return chances
 
 
 def _seen(day: Day, leads: Iterable[int]) -> Iterable[SeenLead]:
@@ -126,48 +135,66 @@ def _seen(day: Day, leads: Iterable[int]) -> Iterable[SeenLead]:
         yield SeenLead(ids, scores[lead][eligible[lead]])
 
 
-def value(day: Day, chosen: np.ndarray) -> float:
-    """True conversions per lead of an assignment."""
-    served = chosen >= 0
-    return float(day.truth[np.flatnonzero(served), chosen[served]].sum() / len(chosen))
+def value(day: Day, chances: np.ndarray) -> float:
+    """True conversions per lead to expect of chances, (n, n_reps)."""
+    return float(np.sum(day.truth * chances) / len(chances))
 
 
-def share(day: Day, chosen: np.ndarray, best: float) -> float:
-    """Part of the batch optimum's gain over rotation that an assignment brings."""
+def share(day: Day, chances: np.ndarray, best: float) -> float:
+    """Part of the batch optimum's gain over rotation that chances bring."""
     rotation = rotation_value(day.truth, day.eligible)
-    return (value(day, chosen) - rotation) / (best - rotation)
+    return (value(day, chances) - rotation) / (best - rotation)
 
 
-def compared(seed: int, utilisation: float, *, size: tuple[int, int, int] = (HISTORY, REPS, LEADS)) -> dict[str, float]:
+def slots_of(day: Day, utilisation: float) -> np.ndarray:
+    """Slots of each rep, so many that the day's leads fill this part of them."""
+    return equal_slots(len(day.scores), day.scores.shape[1], utilisation)
+
+
+@lru_cache(maxsize=8)
+def priced(seed: int, utilisation: float, size: Size = FULL) -> np.ndarray:
+    """The chances, 0 and 1, of the best after prices on one day."""
+    day = day_of(seed, *size)
+    return online(day, slots_of(day, utilisation), PLAIN)
+
+
+def compared(seed: int, utilisation: float, *, size: Size = FULL) -> dict[str, float]:
     """By method, the share of the batch optimum's gain on one day."""
-    day = day_of(seed, history=size[0], reps=size[1], leads=size[2])
-    slots = equal_slots(len(day.scores), day.scores.shape[1], utilisation)
+    day = day_of(seed, *size)
+    slots = slots_of(day, utilisation)
     best = value(day, batch_optimum(day, slots))
     return {
-        ONLINE: share(day, online(day, slots, PLAIN), best),
+        ONLINE: share(day, priced(seed, utilisation, size), best),
         ONCE: share(day, online(day, slots, PLAIN, every=10**9), best),
         GREEDY: share(day, online(day, slots, None), best),
     }
 
 
-def floors_cost(seed: int, utilisation: float = 0.9) -> dict[float, float]:
+def floors_cost(seed: int, utilisation: float = 0.9, *, size: Size = FULL) -> dict[float, float]:
     """By floor, the part of the value that it costs: true conversions per lead without it and with it."""
-    day = day_of(seed)
-    slots = equal_slots(len(day.scores), day.scores.shape[1], utilisation)
-    free = value(day, online(day, slots, PLAIN))
+    day = day_of(seed, *size)
+    slots, free = slots_of(day, utilisation), value(day, priced(seed, utilisation, size))
     return {each: 1 - value(day, online(day, slots, Prices(floor=each, ceiling=1_000.0))) / free for each in FLOORS}
 
 
-def exploration_cost(seed: int, utilisation: float = 0.9) -> dict[str, float]:
-    """By preset, the part of the gain over rotation that leaving some of the choice to chance costs."""
-    day = day_of(seed)
-    slots = equal_slots(len(day.scores), day.scores.shape[1], utilisation)
-    sharp, rng = value(day, online(day, slots, PLAIN)), np.random.default_rng(seed)
-    rotation = rotation_value(day.truth, day.eligible)
-    return {
-        name: (sharp - value(day, online(day, slots, PLAIN, exploration=preset, rng=rng))) / (sharp - rotation)
-        for name, preset in (("earn", EARN), ("learn", LEARN))
-    }
+def exploration_cost(seed: int, utilisation: float = 0.9, *, size: Size = FULL) -> dict[str, tuple[float, float]]:
+    """By preset, the part of the gain over rotation that leaving some of the choice to chance costs.
+
+    Twice: by the truth, and by the model's own probabilities, on which the luck of one floor has no bearing. Prices
+    follow the slots that the explored choices themselves use.
+    """
+    day = day_of(seed, *size)
+    slots, sharp = slots_of(day, utilisation), priced(seed, utilisation, size)
+    costs = {}
+    for name, preset in PRESETS.items():
+        chances = online(day, slots, PLAIN, exploration=preset, rng=np.random.default_rng(seed))
+        by = [(worth, rotation_value(worth, day.eligible)) for worth in (day.truth, day.scores)]
+        lost, seen_lost = (
+            float(np.sum(worth * (sharp - chances)) / (np.sum(worth * sharp) - len(sharp) * rotation))
+            for worth, rotation in by
+        )
+        costs[name] = (lost, seen_lost)
+    return costs
 
 
 def shown(figures: list[float]) -> str:
@@ -179,27 +206,35 @@ def shown(figures: list[float]) -> str:
 def main(arguments: list[str] | None = None) -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=5)
-    seeds = range(parser.parse_args(arguments).seeds)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--explored", type=int, default=10, help="seeds of the last table, whose figures vary most")
+    asked = parser.parse_args(arguments)
+    found: dict[float, list[dict[str, float]]] = {each: [] for each in UTILISATIONS}
+    floors, explored = [], []
+    for seed in range(max(asked.seeds, asked.explored)):  # seed by seed: a floor is made once
+        if seed < asked.seeds:
+            for each in UTILISATIONS:
+                found[each].append(compared(seed, each))
+            floors.append(floors_cost(seed))
+        if seed < asked.explored:
+            explored.append(exploration_cost(seed))
     print(
-        f"\n## Leads one after another, {len(seeds)} floors\n\n{LEADS:,} leads a day, {REPS} seats, the model of "
+        f"\n## Leads one after another, {asked.seeds} floors\n\n{LEADS:,} leads a day, {REPS} seats, the model of "
         f"{HISTORY:,} leads as scores; share of the gain over rotation that the best joint assignment in hindsight "
         "brings, by the truth. Prices are to reach .93.\n"
     )
     print("| method | " + " | ".join(f"slots {each:.0%} full" for each in UTILISATIONS) + " |")
     print("| --- " * (len(UTILISATIONS) + 1) + "|")
-    found = {each: [compared(seed, each) for seed in seeds] for each in UTILISATIONS}
     for name in (ONLINE, ONCE, GREEDY):
-        cells = [shown([one[name] for one in found[each]]) for each in UTILISATIONS]
-        print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
+        print(f"| {name} | " + " | ".join(shown([one[name] for one in found[each]]) for each in UTILISATIONS) + " |")
     print("\n| floor, in shares of rotation's leads | costs of the value |\n| --- | --- |")
-    floors = [floors_cost(seed) for seed in seeds]
     for each in FLOORS:
-        print(f"| {each:.0%} | {shown([one[each] for one in floors])} |", flush=True)
-    print("\n| exploration | costs of the gain |\n| --- | --- |")
-    explored = [exploration_cost(seed) for seed in seeds]
-    for preset in ("earn", "learn"):
-        print(f"| {preset} | {shown([one[preset] for one in explored])} |", flush=True)
+        print(f"| {each:.0%} | {shown([one[each] for one in floors])} |")
+    print(f"\n{asked.explored} floors, slots 90 % full:\n")
+    print("| exploration | costs of the gain | by the model's own probabilities |\n| --- | --- | --- |")
+    for preset in PRESETS:
+        by_truth, by_scores = zip(*(one[preset] for one in explored), strict=True)
+        print(f"| {preset} | {shown(list(by_truth))} | {shown(list(by_scores))} |")
 
 
 if __name__ == "__main__":
