@@ -132,6 +132,7 @@ def shown(found: Decision) -> dict[str, Any]:
     """The lead without personal data: these are for whoever has it."""
     row = found.row
     return {
+        "client_id": row.client_id,
         "lead_id": row.lead_id,
         "decision_id": row.decision_id,
         "since": row.decided_at,

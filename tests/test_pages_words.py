@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from data.store.fold import CLOSED, NOBODY, WAITS
 from serving.pages import words
 from serving.pages.app import RULES
 from serving.pages.words import LANGUAGES, negotiated
@@ -42,6 +43,12 @@ def test_no_phrase_is_left_in_the_other_language():
 )
 def test_the_browsers_first_language_of_ours_is_taken(asked, given):
     assert negotiated(asked) == given
+
+
+def test_every_standing_of_a_lead_has_its_word():
+    known = words.words("zh").keys()
+    assert {f"status.{each}" for each in ("open", "merged", *CLOSED, *NOBODY, *WAITS.values())} <= known
+    assert {f"arm.{arm}" for arm in WAITS} | {f"arm_hint.{arm}" for arm in WAITS} <= known
 
 
 def test_no_inline_script_or_style_is_in_a_template():

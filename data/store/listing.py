@@ -95,29 +95,35 @@ def _streams(conn: Connection, wanted: Wanted, after: Place | None, most: int) -
         return _of_reps(conn, wanted, after, most, wanted.rep_ids)
     named = wanted.rep_ids_of_text if wanted.rep_ids is None else wanted.rep_ids_of_text & wanted.rep_ids
     found = _of_reps(conn, wanted, after, most, named) if named else []
-    return [*found, _of_search(conn, wanted, after, most)]
+    return [*found, *_of_search(conn, wanted, after, most)]
 
 
 def _of_reps(
-    conn: Connection, wanted: Wanted, after: Place | None, most: int, rep_ids: Iterable[str] | None
+    conn: Connection,
+    wanted: Wanted,
+    after: Place | None,
+    most: int,
+    rep_ids: Iterable[str] | None,
+    part: ColumnElement[bool] | None = None,
 ) -> list[list[Place]]:
-    """The list of everybody; or a stream for each rep."""
+    """The list of everybody; or a stream for each rep. With `part`, only leads of whose personal data it is true."""
+    named = and_(personal_data.c.client_id == decisions.c.client_id, personal_data.c.lead_id == decisions.c.lead_id)
     if rep_ids is None:
         at = (decisions.c.decided_at, decisions.c.decision_id)
         narrow = select(*at).where(_fits(wanted, after, at)).order_by(*(each.desc() for each in at)).limit(most)
-        return [_places(conn, narrow)]
+        return [_places(conn, narrow if part is None else narrow.join(personal_data, named).where(part))]
     at = (decision_states.c.decided_at, decision_states.c.decision_id)
     found = []
     for rep_id in rep_ids:
         works = decision_states.c.rep_id.is_(None) if rep_id == NOBODY else decision_states.c.rep_id == rep_id
         theirs = select(*at).where(works, _fits(wanted, after, at)).order_by(*(each.desc() for each in at)).limit(most)
-        if wanted.grade or wanted.arm or wanted.sources is not None:
+        if wanted.grade or wanted.arm or wanted.sources is not None or part is not None:
             theirs = theirs.join(decisions, decisions.c.decision_id == decision_states.c.decision_id)
-        found.append(_places(conn, theirs))
+        found.append(_places(conn, theirs if part is None else theirs.join(personal_data, named).where(part)))
     return found
 
 
-def _of_search(conn: Connection, wanted: Wanted, after: Place | None, most: int) -> list[Place]:
+def _of_search(conn: Connection, wanted: Wanted, after: Place | None, most: int) -> list[list[Place]]:
     """Leads of this id, and leads whose person or company the text is a part of."""
     sought = folded(wanted.text)
     at = (decisions.c.decided_at, decisions.c.decision_id)
@@ -125,18 +131,16 @@ def _of_search(conn: Connection, wanted: Wanted, after: Place | None, most: int)
     part = personal_data.c.search.contains(sought, autoescape=True) if len(sought) >= SHORTEST_SEARCH else false()
     names = select(personal_data.c.client_id, personal_data.c.lead_id).where(part).limit(FEW + 1)
     keys = [tuple(row) for row in conn.execute(names)]
+    if len(keys) > FEW:  # so many that the page is soon full
+        return _of_reps(conn, wanted, after, most, wanted.rep_ids, part)
     mine = (decisions.c.client_id, decisions.c.lead_id)
-    if len(keys) <= FEW:
-        clients = {client for client, _ in keys} | set(_clients(conn))
-        of_id = [(client, wanted.text.strip()) for client in sorted(clients)]
-        listed = select(*at).where(tuple_(*mine).in_([*keys, *of_id]), _fits(wanted, after, at))
-    else:  # so many that the page is soon full
-        named = and_(personal_data.c.client_id == mine[0], personal_data.c.lead_id == mine[1])
-        listed = select(*at).join(personal_data, named).where(part, _fits(wanted, after, at))
+    clients = {client for client, _ in keys} | set(_clients(conn))
+    of_id = [(client, wanted.text.strip()) for client in sorted(clients)]
+    listed = select(*at).where(tuple_(*mine).in_([*keys, *of_id]), _fits(wanted, after, at))
     if wanted.rep_ids is not None:
         listed = listed.join(decision_states, decision_states.c.decision_id == decisions.c.decision_id)
         listed = listed.where(_worked_by(wanted.rep_ids))
-    return _places(conn, listed.order_by(*newest).limit(most))
+    return [_places(conn, listed.order_by(*newest).limit(most))]
 
 
 def _worked_by(rep_ids: frozenset[str]) -> ColumnElement[bool]:

@@ -55,6 +55,11 @@ class Figures:
             return "–"
         return f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 100 else f"{value:.3g}"
 
+    def leads(self, expected: float, *, signed: bool = False) -> str:
+        """Expected leads, of which there may be parts: `12.3`, `+0.4`, `142`."""
+        figure = _short(expected, whole_from=99.95)
+        return f"+{figure}" if signed and expected >= 0.05 else figure
+
     def ago(self, at: datetime | None) -> Markup:
         """How long ago, with the exact time behind; a time to come says in how long."""
         if at is None:

@@ -23,6 +23,7 @@ from serving.pages.render import page
 from serving.pages.visitor import PageRules, Visitor, ask, form_of, parts_of, visitor_of
 from serving.parts import Parts
 from serving.problems import Problem
+from serving.reasons import exclusion_text, feature_text
 from serving.retold import reasons_again
 from serving.text import clean_text
 
@@ -31,9 +32,12 @@ router = APIRouter()
 RULES: PageRules = {
     ("GET", "/my-leads"): WORKERS,
     ("POST", "/my-leads/outcome"): WORKERS,
+    ("POST", "/my-leads/claim"): WORKERS,
     ("POST", "/my-leads/absence"): WORKERS,
 }
 MOST_OPEN, MOST_RECENT, MOST_DONE, MOST_REASONS = 100, 200, 10, 2
+MOST_POOLED, MOST_FACTS = 50, 4  # leads of the pool that are ranked; what is told of one of them
+UNTOLD = ("lead_id", "created_at")
 REACH = ("company", "name", "phone", "email")
 LOST = ("price", "no_budget", "no_answer", "competitor", "bad_timing")
 NOT_MINE = ("region", "language", "known", "product", "load")
@@ -62,6 +66,8 @@ async def my_leads(request: Request) -> Response:
     rep_id = _whose(visitor, request.query_params.get("rep"), roster)
     rep = next((each for each in roster if each["rep_id"] == rep_id), None)
     cards, done = await to_thread.run_sync(_read, parts_of(request), visitor, rep_id) if rep_id and rep else ([], [])
+    pool = (await ask(request, "GET", "/v1/pool", rep_id=rep_id, limit=MOST_POOLED))["leads"] if rep else []
+    asked = request.query_params.get("missed", "")
     return page(
         request,
         "my_leads.html",
@@ -70,6 +76,9 @@ async def my_leads(request: Request) -> Response:
         to_call=[card for card in cards if card.listed.contacted_at is None],
         going=[card for card in cards if card.listed.contacted_at is not None],
         done=done,
+        pool=[_pooled(lead, visitor) for lead in pool],
+        asked=asked,
+        missed=_missed(asked, cards, pool),
         lost=LOST,
         not_mine=NOT_MINE,
         until=_until(visitor),
@@ -94,6 +103,21 @@ async def outcome(request: Request) -> Response:
         event["value"] = _amount(form["value"])
     await ask(request, "POST", "/v1/outcomes", event)
     return RedirectResponse(_back(form), 303)
+
+
+@router.post("/my-leads/claim")
+async def claim(request: Request) -> Response:
+    """A lead of the pool for the rep; where somebody was quicker, the page says so above what is left."""
+    form, visitor = await form_of(request), visitor_of(request)
+    lead_id, back = form.get("lead_id", ""), _back(form)
+    who = {"rep_id": visitor.caller.rep_id or form.get("rep") or None, "client": form.get("client") or None}
+    try:
+        told = await ask(request, "POST", f"/v1/pool/{quote(lead_id, safe='')}/claim", who)
+    except Problem as problem:
+        if problem.status not in (404, 409):
+            raise
+        return RedirectResponse(f"{back}{'&' if '?' in back else '?'}missed={quote(lead_id, safe='')}", 303)
+    return RedirectResponse(f"{back}#lead-{told['decision_id']}", 303)
 
 
 @router.post("/my-leads/absence")
@@ -145,6 +169,28 @@ def _why(body: bytes | None, rep: Rep | None, visitor: Visitor) -> list[str]:
     told = reasons_again(json.loads(body)["reasons"], rep, visitor.language)
     good = [each for each in told if each["contribution"] > 0 and each["feature"] != "other"]
     return [POINTS_AT_END.sub("", each["text"]) for each in good[:MOST_REASONS]]
+
+
+def _pooled(lead: dict[str, Any], visitor: Visitor) -> dict[str, Any]:
+    """A lead of the pool with a few words of what it is, for nobody's name is told before the lead is hers."""
+    stated = {name: value for name, value in lead["lead"].items() if name not in UNTOLD and value}
+    words = [value for value in stated.values() if isinstance(value, str)]
+    sizes = [
+        f"{feature_text(name, visitor.language)} {value:,.0f}"
+        for name, value in stated.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    ]
+    why_not = exclusion_text(lead["why_not"] or "", visitor.language)
+    return lead | {"facts": [*words, *sizes][:MOST_FACTS], "why_not": why_not}
+
+
+def _missed(lead_id: str, cards: list[Card], pool: list[dict[str, Any]]) -> str | None:
+    """What became of a lead whose claim was refused: `mine` (tapped twice), `refused` (still there), `gone`."""
+    if not lead_id:
+        return None
+    if any(card.listed.lead_id == lead_id for card in cards):
+        return "mine"
+    return "refused" if any(lead["lead_id"] == lead_id for lead in pool) else "gone"
 
 
 def _people(conn: Connection, listed: list[Listed]) -> dict[tuple[str, str], dict[str, str]]:

@@ -1,4 +1,4 @@
-"""The rule book: read it, change it with every mistake named, see the difference, activate it, and go back."""
+"""The rule book: read it, change it with every mistake named, try it on the past, activate it, and go back."""
 
 import difflib
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from data.errors import InputError
 from data.store import policies
 from data.store.policies import PolicyVersion
+from serving.pages.axis import axis_of
 from serving.pages.render import page
 from serving.pages.visitor import MANAGERS, STAFF, PageRules, ask, form_of, parts_of
 from serving.policy.rulebook import parse_rule_book
@@ -23,10 +24,13 @@ RULES: PageRules = {
     ("GET", "/rules"): STAFF,
     ("GET", "/rules/edit"): MANAGERS,
     ("POST", "/rules/check"): MANAGERS,
+    ("POST", "/rules/replay"): MANAGERS,
     ("POST", "/rules/activate"): MANAGERS,
     ("GET", "/rules/versions/{number}"): STAFF,
 }
 CONTEXT_LINES = 2
+REPLAYED = 1_000  # of the newest decisions: what a person waits for
+MOST_REPS, MOST_EXAMPLES = 12, 5  # that are shown
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,24 @@ async def check(request: Request) -> Response:
     return _edited(request, told, _text(form), form.get("why", ""), problem=_problem(_text(form)))
 
 
+@router.post("/rules/replay")
+async def replay(request: Request) -> Response:
+    """What the text would have done with the newest decisions: a part of the editor, or the editor with it inside."""
+    form = await form_of(request)
+    text = _text(form)
+    tried: dict[str, Any] | None = None
+    problem: str | None = None
+    try:
+        tried = await ask(request, "POST", "/v1/policy/replay", {"text": text, "limit": REPLAYED})
+    except Problem as refused:  # told in its place: the text stays as it was typed
+        problem = refused.detail
+    shown = _tried(tried) | {"replay_problem": problem}
+    if "hx-request" in request.headers:
+        return page(request, "replay.html", **shown)
+    told = await ask(request, "GET", "/v1/policy")
+    return _edited(request, told, text, form.get("why", ""), problem=_problem(text), **shown)
+
+
 @router.post("/rules/activate")
 async def activate(request: Request) -> Response:
     """Bring the text into force, through the interface."""
@@ -86,10 +108,29 @@ async def version_page(request: Request, number: int) -> Response:
     return page(request, "rules_version.html", one=one, difference=difference)
 
 
-def _edited(request: Request, told: dict[str, Any], text: str, why: str, *, problem: str | None) -> Response:
+def _edited(
+    request: Request, told: dict[str, Any], text: str, why: str, *, problem: str | None, **tried: Any
+) -> Response:
     difference = _difference(told["text"], text)
-    shown: dict[str, Any] = {"problem": problem, "difference": difference, "from_version": None}
+    shown: dict[str, Any] = {"problem": problem, "difference": difference, "from_version": None, **tried}
     return page(request, "rules_edit.html", told=told, text=text, why=why, checked=problem is None, **shown)
+
+
+def _tried(tried: dict[str, Any] | None) -> dict[str, Any]:
+    """What replay.html shows of the interface's answer: those first who gain or lose most."""
+    if tried is None:
+        return {"tried": None}
+    reps = tried["reps"]
+    names = {rep["rep_id"]: rep["name"] or rep["rep_id"] for rep in reps}
+    return {
+        "tried": tried,
+        "names": names,
+        "reps": reps[:MOST_REPS],
+        "others": len(reps) - MOST_REPS,
+        "axis": axis_of([tried["worth"]["difference"]]),
+        "most_leads": max((max(rep["leads"], rep["leads_then"]) for rep in reps), default=0.0),
+        "examples": tried["examples"][: -MOST_EXAMPLES - 1 : -1],
+    }
 
 
 def _text(form: dict[str, str]) -> str:

@@ -208,3 +208,73 @@ def test_the_export_is_safe_against_formulas(stage, person):
     assert "'=HYPERLINK" in text
     assert "'@SUM(1)" in text
     assert told.headers["content-disposition"].startswith("attachment")
+
+
+POOL = "routes:\n  - {name: to claim, when: {source: open day}, method: pool}\n"
+
+
+@pytest.fixture
+def pooled(stage):
+    """Three leads in the pool, under a rule book that sends them there; the one before it is in force again after."""
+    text = stage.call("GET", "/v1/policy", role="manager").json()["text"]
+    stage.policy(POOL)
+    ids = [f"L-open-{stage.now:%H%M%S%f}-{number}" for number in range(3)]
+    for number, lead_id in enumerate(ids):
+        made = stage.assign(
+            lead_id, source="open day", industry=("retail", "manufacturing")[number % 2], company="Wuxi Bearings"
+        )
+        assert made.json()["rep_id"] is None
+    yield ids
+    stage.policy(text)
+
+
+def pool_of(stage, rep_id):
+    return stage.call("GET", "/v1/pool", role="manager", rep_id=rep_id).json()["leads"]
+
+
+def test_a_claim_changes_what_the_interface_answers(stage, person, pooled):
+    listed = pool_of(stage, "R-0")
+    page = person("rep", rep_id="R-0", viewport={"width": 390, "height": 844})
+    shown = page.eval_on_selector_all("[data-pooled]", "cards => cards.map(card => card.dataset.pooled)")
+    assert shown == [lead["lead_id"] for lead in listed]
+    assert "Wuxi" not in page.inner_text("#pool")
+    page.click("[data-pooled] >> nth=0 >> button")
+    page.wait_for_url("**#lead-*")
+    first = listed[0]["lead_id"]
+    decision_id = page.url.rpartition("#lead-")[2]
+    told = stage.call("GET", f"/v1/decisions/{decision_id}", role="manager").json()
+    assert (told["lead_id"], told["rep_id"], told["arm"]) == (first, "R-0", "pool")
+    assert first not in [lead["lead_id"] for lead in pool_of(stage, "R-0")]
+    assert "Wuxi Bearings" in page.inner_text(f"#lead-{decision_id}")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_who_was_slower_is_told_so_and_has_nothing_changed(stage, person, pooled):
+    page = person("rep", rep_id="R-0", viewport={"width": 390, "height": 844})
+    first = page.get_attribute("[data-pooled] >> nth=0", "data-pooled")
+    quicker = stage.call("POST", f"/v1/pool/{first}/claim", {"rep_id": "R-2"}, role="manager")
+    assert quicker.json()["rep_id"] == "R-2"
+    page.click("[data-pooled] >> nth=0 >> button")
+    page.wait_for_selector(".note >> text=Somebody was quicker")
+    left = page.eval_on_selector_all("[data-pooled]", "cards => cards.map(card => card.dataset.pooled)")
+    assert sorted(left) == sorted(lead["lead_id"] for lead in pool_of(stage, "R-0"))
+    assert first not in left
+    seen = stage.call("GET", f"/v1/decisions/{quicker.json()['decision_id']}", role="manager").json()
+    assert seen["state"]["rep_id"] == "R-2"
+
+
+def test_a_manager_claims_for_the_rep_she_looks_at_and_a_full_rep_is_told_why(stage, person, pooled):
+    page = person("manager", locale="zh-CN")
+    page.goto(f"{stage.url}/my-leads?rep=R-3")
+    first = page.get_attribute("[data-pooled] >> nth=0", "data-pooled")
+    page.click("[data-pooled] >> nth=0 >> button")
+    page.wait_for_url("**rep=R-3#lead-*")
+    told = stage.call("GET", f"/v1/decisions/{page.url.rpartition('#lead-')[2]}", role="manager").json()
+    assert (told["lead_id"], told["rep_id"]) == (first, "R-3")
+    assert stage.call("PATCH", "/v1/reps/R-3", {"capacity": 0}, role="manager").status_code == 200
+    try:
+        page.goto(f"{stage.url}/my-leads?rep=R-3")
+        assert page.locator("[data-pooled] button").count() == 0
+        assert "名额已满" in page.inner_text("[data-pooled] >> nth=0")
+    finally:
+        stage.call("PATCH", "/v1/reps/R-3", {"capacity": 40}, role="manager")

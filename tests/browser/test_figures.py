@@ -192,3 +192,48 @@ def test_an_empty_floor_says_what_to_do(stage_kind, tmp_path, browser):
         ):
             page.goto(empty.url + path)
             assert command in page.inner_text(".empty code")
+
+
+@pytest.mark.parametrize("locale", ["en-GB", "zh-CN"])
+def test_a_rule_book_tried_on_the_past_says_what_the_interface_says(stage, person, locale):
+    page = person("manager", locale=locale, viewport={"width": 390, "height": 844})
+    page.goto(f"{stage.url}/rules/edit")
+    text = "method: weighted_rotation\nweights: {R-0: 2}\nmode: live\nholdout: {live: 0.1}\n"
+    page.fill("textarea", text)
+    page.click("button:not([formaction]) >> text=/Check|检查/")
+    page.click("[hx-post='/rules/replay']")
+    page.wait_for_selector("#replay-told")
+    told = stage.call("POST", "/v1/policy/replay", {"text": text, "limit": 1_000}, role="manager").json()
+    assert told["replayed"] > 100
+    assert told["changed"] > 0
+    sentence = page.inner_text("#replay-told .sentence")
+    assert set(re.findall(r"[\d,]+", sentence)) >= {f"{told['changed']:,}", f"{told['replayed']:,}"}
+    gain = told["worth"]["difference"]
+    assert gain["value"] is not None
+    ends = [round(100 * gain[name], 1) for name in ("value", "low", "high")]
+    assert [float(each.replace("−", "-")) for each in re.findall(r"[+−]?\d+\.\d", sentence)] == ends
+    rows = page.eval_on_selector_all(
+        "#replay-told [data-rep]", "rows => rows.map(row => [row.dataset.rep, row.lastElementChild.innerText])"
+    )
+    shown = [(rep_id, float(figure.replace("−", "-"))) for rep_id, figure in rows]
+    assert shown == [(rep["rep_id"], pytest.approx(rep["difference"], abs=0.0501)) for rep in told["reps"]]
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.fill("textarea", text.replace("R-0", "R-1"))  # another text: what was tried says nothing of it
+    assert page.locator("#replay-told").count() == 0
+
+
+def test_a_rule_book_that_nothing_in_the_log_tells_of_has_no_figure(stage, person, axe):
+    page = person("manager")
+    page.goto(f"{stage.url}/rules/edit")
+    always_one = "method: weighted_rotation\nweights: {R-0: 0, R-1: 0}\nmode: live\nholdout: {live: 0}\n"
+    page.fill("textarea", always_one)
+    page.click("button >> text=Check")
+    page.click("[hx-post='/rules/replay']")
+    page.wait_for_selector("#replay-told")
+    assert "too little overlap to say" in page.inner_text("#replay-told .sentence")
+    assert axe(page) == []
+    page.fill("textarea", "metod: model\n")
+    page.click("[hx-post='/rules/replay']")
+    page.wait_for_selector("#replay-found [role=alert]")
+    assert "metod" in page.inner_text("#replay-found")
+    assert stage.call("GET", "/v1/policy", role="manager").json()["version"] == 0

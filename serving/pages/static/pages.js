@@ -85,6 +85,12 @@
     navigator.clipboard.writeText(address).then(() => tell(copy.dataset.told), () => tell(address));
   });
 
+  // What was tried on the past was tried with another text.
+  document.addEventListener("input", (event) => {
+    const found = event.target.matches("textarea.code") && $("#replay-found");
+    if (found) found.replaceChildren();
+  });
+
   // One details at a time among the taps of a card.
   document.addEventListener("toggle", (event) => {
     if (event.target.open && event.target.matches("details.tap")) {
