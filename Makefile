@@ -28,7 +28,7 @@ demo: install
 	$(BIN)/leadmatch demo
 
 test: install
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 serve: install
 	$(BIN)/leadmatch serve

@@ -205,7 +205,8 @@ class Desk:
         self.asgi = self.app
         # One address stands for everybody here, and many tests show it wrong keys.
         # And a slow machine must not turn a test's threads away, where the test is about something else.
-        settings = {"key_failures_per_minute": 100_000, "queue_wait_ms": 10_000, **settings}
+        patient = {"key_failures_per_minute": 100_000, "queue_wait_ms": 10_000, "request_deadline_ms": 10_000}
+        settings = {**patient, **settings}
         for layer, arguments in reversed(layers(self.app, Settings(**settings))):
             self.asgi = layer(self.asgi, **arguments)
         with warnings.catch_warnings():  # it would rather have another HTTP client

@@ -93,8 +93,9 @@ def empty_stage(tmp_path_factory, small_model, desk_class):
     made.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
+    """Closed after each file: while it is open, its own event loop stands in the way of other tests' loops."""
     if not Path(CHROMIUM).exists():
         (pytest.fail if os.environ.get("LEADMATCH_TEST_REQUIRE") == "all" else pytest.skip)("Chromium not found")
     with sync_playwright() as play:
