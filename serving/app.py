@@ -139,7 +139,8 @@ def latest_metrics(request: Request) -> Response:
     told, parts = metrics.latest(), request.app.state.parts
     if parts is not None:
         with parts.ledger.reading() as conn:
-            told += gauges.standing(conn, parts.watch.look(conn), parts.home, parts.clock())
+            in_force = parts.watch.look(conn)
+            told += gauges.standing(conn, in_force, parts.home, parts.ledger.wal_bytes(), parts.clock())
     return Response(told, media_type=metrics.CONTENT_TYPE_LATEST)
 
 

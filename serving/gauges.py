@@ -19,11 +19,11 @@ MONITOR_FILE = "monitor.json"  # under home: what `leadmatch monitor` found last
 Figure = tuple[str, str, float, dict[str, str]]  # name, help, value, labels
 
 
-def standing(conn: Connection, in_force: InForce, home: Path, at: datetime) -> bytes:
+def standing(conn: Connection, in_force: InForce, home: Path, wal_bytes: int, at: datetime) -> bytes:
     """The gauges in Prometheus' own format."""
     registry = CollectorRegistry()
     made: dict[str, Gauge] = {}
-    for name, words, value, labels in _figures(conn, in_force, home, at):
+    for name, words, value, labels in _figures(conn, in_force, home, wal_bytes, at):
         if name not in made:
             made[name] = Gauge(name, words, list(labels), registry=registry)
         gauge = made[name]
@@ -31,11 +31,12 @@ def standing(conn: Connection, in_force: InForce, home: Path, at: datetime) -> b
     return generate_latest(registry)
 
 
-def _figures(conn: Connection, in_force: InForce, home: Path, at: datetime) -> Iterator[Figure]:
+def _figures(conn: Connection, in_force: InForce, home: Path, wal_bytes: int, at: datetime) -> Iterator[Figure]:
     waiting, oldest = outbox.backlog(conn)
     lag = (at - oldest).total_seconds() if oldest else 0.0
     yield "leadmatch_outbox_pending", "Messages that wait to be sent.", waiting, {}
     yield "leadmatch_outbox_lag_seconds", "Age of the oldest message that waits to be sent.", max(lag, 0.0), {}
+    yield "leadmatch_ledger_wal_bytes", "Size of SQLite's log beside the ledger; 0 without one.", wal_bytes, {}
     yield "leadmatch_degraded", "1 where the promoted model does not decide.", float(in_force.degraded is not None), {}
     age = model_age(in_force, at)
     if age is not None:

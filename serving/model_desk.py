@@ -21,7 +21,8 @@ from serving.bundle_store import BundleStore
 from serving.child import ChildFailedError
 from serving.fetch import Fetch, name_champion, newest_versions
 
-KEPT_S = 30.0  # a list of versions this young is told again
+KEPT_S = 30.0  # a list of versions this young is told again, and so is that the registry could not be asked
+WAIT_S = 2.0  # for another request's question to the registry, which may take a minute: who waits holds a slot
 
 
 class ModelDesk:
@@ -35,22 +36,45 @@ class ModelDesk:
         self._fetch = fetch
         self._clock = clock
         self._timeout_s = timeout_s  # of one call to the registry
-        self._turn = threading.Lock()
-        self._kept: tuple[float, list[dict[str, Any]]] | None = None
+        self._listing = threading.Lock()
+        self._promoting = threading.Lock()
+        self._kept: tuple[float, list[dict[str, Any]] | ChildFailedError] | None = None
 
     def versions(self) -> list[dict[str, Any]]:
         """The newest registered versions. Raises ChildFailedError where the registry cannot be asked."""
-        with self._turn:
-            if self._kept is None or time.monotonic() - self._kept[0] > KEPT_S:
-                self._kept = (time.monotonic(), newest_versions(self._home, timeout_s=self._timeout_s))
-            return self._kept[1]
+        if not self._listing.acquire(timeout=WAIT_S):
+            raise ChildFailedError("the registry has not answered somebody else yet")
+        try:
+            kept = self._kept
+            if kept is None or time.monotonic() - kept[0] > KEPT_S:
+                told = self._asked()
+                kept = self._kept = (time.monotonic(), told)
+        finally:
+            self._listing.release()
+        if isinstance(kept[1], ChildFailedError):
+            raise ChildFailedError(str(kept[1]))
+        return kept[1]
+
+    def _asked(self) -> list[dict[str, Any]] | ChildFailedError:
+        try:
+            return newest_versions(self._home, timeout_s=self._timeout_s)
+        except ChildFailedError as error:
+            return error
 
     def promote(self, version: str, *, expected: str | None, actor: str, why: str) -> Promotion:
         """A version made champion by a person's word, once its bundle is fetched, verified and tried.
 
-        expected : who is champion, as the person saw it. Raises ConflictError where it is another by now,
-        InputError where the version cannot be had.
+        expected : who is champion, as the person saw it. Raises ConflictError where it is another by now
+        or another version is being promoted, InputError where the version cannot be had.
         """
+        if not self._promoting.acquire(blocking=False):  # a download may take a minute, and holds a slot
+            raise ConflictError("Another version is being fetched to be promoted; look again in a minute.")
+        try:
+            return self._promoted(version, expected, actor, why)
+        finally:
+            self._promoting.release()
+
+    def _promoted(self, version: str, expected: str | None, actor: str, why: str) -> Promotion:
         with self._ledger.reading() as conn:
             held = promotions.champion(conn)
         if held is not None and held.version == version:

@@ -1,6 +1,8 @@
 """Models changed by hand through the interface: promotion by compare-and-swap, rollback, a registry that is down."""
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -112,3 +114,47 @@ def test_a_registry_that_is_down_stops_nothing_else(desk, monkeypatch):
     assert answer.status_code == 503
     assert answer.headers["retry-after"]
     assert desk.call("GET", "/v1/model", role="manager").status_code == 200
+
+
+def test_that_the_registry_is_down_is_found_out_once_in_a_while(desk, monkeypatch):
+    asked = []
+
+    def down(home, timeout_s):
+        asked.append(home)
+        raise ChildFailedError("not done after 60 seconds")
+
+    monkeypatch.setattr(model_desk, "newest_versions", down)
+    statuses = [desk.call("GET", "/v1/model/versions", role="manager").status_code for _ in range(3)]
+    assert (statuses, len(asked)) == ([503] * 3, 1)
+
+
+def test_a_registry_that_does_not_answer_holds_one_request_and_not_all(desk, monkeypatch):
+    called, answers = threading.Event(), threading.Event()
+
+    def slow(home, timeout_s):
+        called.set()
+        answers.wait()
+        return [{"version": "3"}]
+
+    monkeypatch.setattr(model_desk, "newest_versions", slow)
+    monkeypatch.setattr(model_desk, "WAIT_S", 0.01)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(desk.parts.models.versions)
+        called.wait()
+        assert desk.call("GET", "/v1/model/versions", role="manager").status_code == 503
+        answers.set()
+        assert first.result() == [{"version": "3"}]
+    assert desk.call("GET", "/v1/model/versions", role="manager").status_code == 200
+
+
+def test_one_version_is_fetched_at_a_time(desk, registry, monkeypatch):
+    fetch, tried = desk.parts.models._fetch, []
+
+    def another_meanwhile(version, to):
+        tried.append(promote(desk, "2", None).status_code)
+        fetch(version, to)
+
+    monkeypatch.setattr(desk.parts.models, "_fetch", another_meanwhile)
+    assert promote(desk, "1", None).status_code == 200
+    assert tried == [409]
+    assert champion(desk).version == "1"

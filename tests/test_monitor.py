@@ -130,6 +130,23 @@ def test_what_was_found_stands_in_the_services_metrics(home, desk):
     assert "leadmatch_degraded 0.0" in after
 
 
+def test_a_log_that_a_reader_keeps_from_being_taken_in_is_told(desk):
+    def told():
+        lines = desk.http.get("/metrics").text.splitlines()
+        [line] = [line for line in lines if line.startswith("leadmatch_ledger_wal_bytes ")]
+        return float(line.split()[1])
+
+    wal = desk.ledger.sqlite_file.with_name(desk.ledger.sqlite_file.name + "-wal")
+    with desk.ledger.reading() as conn:
+        conn.exec_driver_sql("SELECT count(*) FROM reps").all()
+        before = told()
+        for _ in range(20):
+            with desk.ledger.writing() as tx:
+                listener(tx)
+        assert told() == wal.stat().st_size
+        assert told() > before
+
+
 def test_the_outbox_lag_is_the_age_of_the_oldest_message(desk):
     with desk.ledger.writing() as tx:
         listener(tx)

@@ -63,6 +63,13 @@ class Ledger:
         """The database's file, where it is one."""
         return Path(str(self.url.database)) if self._turn else None
 
+    def wal_bytes(self) -> int:
+        """Size of SQLite's log beside the file: it grows while a reader keeps it from being taken in."""
+        if self.sqlite_file is None:
+            return 0
+        wal = self.sqlite_file.with_name(f"{self.sqlite_file.name}-wal")
+        return wal.stat().st_size if wal.exists() else 0
+
     def close(self) -> None:
         """Give all connections back to the system."""
         self._writer.dispose()
