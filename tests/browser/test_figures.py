@@ -132,6 +132,12 @@ def test_an_analyst_is_shown_no_way_to_change_anything(stage, person):
         assert page.locator("main form[method=post]").count() == 0
 
 
+def forget_versions(stage, monkeypatch):
+    """The registry is asked anew, once whoever an earlier page sent to ask it is back: it would keep its answer."""
+    with stage.parts.models._turn:
+        monkeypatch.setattr(stage.parts.models, "_kept", None)
+
+
 def test_a_registry_that_is_down_leaves_the_rest_of_the_page(stage, person, monkeypatch):
     from serving import model_desk
     from serving.child import ChildFailedError
@@ -140,7 +146,7 @@ def test_a_registry_that_is_down_leaves_the_rest_of_the_page(stage, person, monk
         raise ChildFailedError("not done after 60 seconds")
 
     monkeypatch.setattr(model_desk, "newest_versions", down)
-    monkeypatch.setattr(stage.parts.models, "_kept", None)
+    forget_versions(stage, monkeypatch)
     page = person("manager")
     page.goto(f"{stage.url}/model")
     page.wait_for_selector("#versions .note")
@@ -159,7 +165,7 @@ def test_versions_stand_beside_each_other_and_one_is_promoted_with_a_reason(stag
     ]  # fmt: skip
     asked = []
     monkeypatch.setattr(model_desk, "newest_versions", lambda home, timeout_s: versions)
-    monkeypatch.setattr(stage.parts.models, "_kept", None)
+    forget_versions(stage, monkeypatch)
     monkeypatch.setattr(stage.parts.models, "promote", lambda version, **given: asked.append((version, given)) or made)
     monkeypatch.setattr(stage.parts.models, "move_alias", lambda version: None)
     made = _promotion("9", stage.parts.clock())
@@ -225,7 +231,9 @@ def test_a_rule_book_tried_on_the_past_says_what_the_interface_says(stage, perso
 def test_a_rule_book_that_nothing_in_the_log_tells_of_has_no_figure(stage, person, axe):
     page = person("manager")
     page.goto(f"{stage.url}/rules/edit")
-    always_one = "method: weighted_rotation\nweights: {R-0: 0, R-1: 0}\nmode: live\nholdout: {live: 0}\n"
+    always_one = "method: weighted_rotation\nweights: {R-0: 0, R-2: 0}\nmode: live\nholdout: {live: 0}\n"
+    told = stage.call("POST", "/v1/policy/replay", {"text": always_one, "limit": 1_000}, role="manager").json()
+    assert "too little overlap" in told["worth"]["difference"]["why"]  # R-1 was seldom drawn
     page.fill("textarea", always_one)
     page.click("button >> text=Check")
     page.click("[hx-post='/rules/replay']")
