@@ -36,7 +36,8 @@ IN_WORDS = {
     ),
 }  # verdict -> English, Chinese
 SHUFFLES = 199
-LEVEL = 0.05
+LEVEL = 0.05  # at which reps are said to differ
+CONFIRMED = 0.03  # and at which it is said to matter: at .05, 17 of 136 worlds without effects were confirmed
 LEAST_ROWS, LEAST_CONVERSIONS, LEAST_REPS = 500, 50, 2
 LEAST_CLEAN_ROWS = 300
 MANY_OPEN = 0.05  # of the mature rows still open: then a difference must show among the closed ones too
@@ -102,10 +103,12 @@ def judge(
 
 
 def _verdict(p_clean: float, p_all: float, clean_rows: int) -> tuple[str, str]:
-    if p_clean <= LEVEL:
+    if p_clean <= CONFIRMED:
         return "rep_matters", f"Seen in {clean_rows:,} rows that no person chose (p = {p_clean:.3f})."
     if p_all <= LEVEL:
         where = "only in rows where people chose" if clean_rows >= LEAST_CLEAN_ROWS else "but too few rows say why"
+        if p_clean <= LEVEL:
+            where = f"but not clearly where no person chose (p = {p_clean:.3f})"
         return "unconfirmed", f"Reps differ (p = {p_all:.3f}), {where}: it may be their choosing. Run a trial first."
     return "no_detectable_rep_effect", f"Shuffled reps look the same as the real ones (p = {p_all:.2f})."
 
