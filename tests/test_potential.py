@@ -5,6 +5,7 @@ import pytest
 from scipy.special import expit
 
 from training.potential import (
+    CONFIRMED,
     LEAST_CLEAN_ROWS,
     LEAST_CONVERSIONS,
     LEAST_ROWS,
@@ -151,9 +152,17 @@ ARRAYS = ("design", "rep", "converted", "log_odds", "by_hand", "closed", "strata
 
 
 def test_seen_where_nobody_chose_it_matters(rng):
-    found = judge(**world(rng, rows=3000, effect=0.6))
+    found = judge(**world(rng, rows=3000, effect=0.9))
     assert found.verdict == "rep_matters"
-    assert found.p_clean <= LEVEL
+    assert found.p_clean <= CONFIRMED
+
+
+def test_what_shows_less_clearly_where_nobody_chose_is_not_confirmed(rng):
+    made = world(rng, rows=3000, effect=0.6)  # a draw in which the reps lie close together
+    found = judge(**made)
+    assert CONFIRMED < found.p_clean <= LEVEL
+    assert found.verdict == "unconfirmed"
+    assert "not clearly where no person chose" in found.why
     assert found.clean_rows < found.rows == 3000
 
 
