@@ -102,6 +102,7 @@ Texts = Annotated[
 Hours = Annotated[str, PlainValidator(working_hours), TEXT_SCHEMA]
 ZoneName = Annotated[str, PlainValidator(time_zone), TEXT_SCHEMA]
 Count = Annotated[int, Field(strict=True, ge=0, le=1_000_000)]
+MOST_VERSION = 2**31 - 1  # what both databases take for an integer
 Flag = Annotated[bool, Field(strict=True)]
 
 
@@ -171,7 +172,7 @@ class OverrideIn(Body):
 
     rep_id: Id
     reason: Line
-    version: Annotated[int, Field(strict=True, ge=1)]
+    version: Annotated[int, Field(strict=True, ge=1, le=MOST_VERSION)]
     force: Flag = False
 
 
@@ -286,7 +287,7 @@ class PolicyIn(Body):
 
     text: Annotated[str, Field(strict=True, max_length=65_536)]
     why: Line
-    version: Annotated[int, Field(strict=True, ge=0)]
+    version: Annotated[int, Field(strict=True, ge=0, le=MOST_VERSION)]
 
 
 def as_json(value: Any) -> Any:

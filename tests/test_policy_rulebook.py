@@ -53,6 +53,10 @@ def test_an_empty_rule_book_serves():
         ("mode: \x07\n", "does not allow"),
         ("[" * 5_000, "nested too deeply"),
         ("a" * 70_000, "at most 65536"),
+        ("2026-12-31T23:59:60Z", "a date, number or tagged value that cannot be"),
+        ("holdout: {live: !!bool perhaps}", "a date, number or tagged value that cannot be"),
+        ("holdout: {live: !!timestamp never}", "a date, number or tagged value that cannot be"),
+        ("9" * 5_000, "a date, number or tagged value that cannot be"),
         ("rutes: []\n", "line 1: rutes: there is no such field; did you mean routes?"),
         (
             "routes:\n  - name: a\n    method: pool\n    wen: {source: web}\n",

@@ -204,3 +204,14 @@ def again_of(row, rules, reps):
     state = State(**seen, at=row.decided_at, bounds=bounds)
     situation = Situation(row.lead_snapshot, reps, row.available, row.probability, row.prices, state)
     return chances_of(choice, situation)
+
+
+def test_a_version_beyond_what_a_database_counts_is_not_there(desk_on_each):
+    for version in (2**31, 2**63, 10**39):
+        assert desk_on_each.call("GET", "/v1/policy", version=version).status_code == 404
+    made = desk_on_each.call("POST", "/v1/assign", {"lead": {**LEAD, "lead_id": "L-1"}}).json()
+    body = {"rep_id": "R-1", "reason": "asked for", "version": 2**63}
+    path = f"/v1/decisions/{made['decision_id']}/override"
+    assert desk_on_each.call("POST", path, body, role="manager").status_code == 422
+    body = {"text": "", "version": 2**63, "why": "x"}
+    assert desk_on_each.call("PUT", "/v1/policy", body, role="manager").status_code == 422

@@ -10,6 +10,7 @@ from data.store import heads
 from data.store.tables import policy_versions
 
 _HEAD = "policy"
+MOST_NUMBER = 2**31 - 1  # beyond it a database has no integer to look for
 _NEWEST = select(policy_versions).order_by(policy_versions.c.version.desc()).limit(1)
 
 
@@ -48,6 +49,8 @@ def activate(tx: Connection, text: str, *, actor: str, why: str, at: datetime) -
 
 def get(conn: Connection, number: int) -> PolicyVersion | None:
     """One version."""
+    if number > MOST_NUMBER:
+        return None
     row = conn.execute(select(policy_versions).where(policy_versions.c.version == number)).one_or_none()
     return None if row is None else PolicyVersion(**row._mapping)
 

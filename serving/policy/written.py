@@ -18,6 +18,11 @@ def read_yaml(text: str) -> tuple[Any, Lines]:
         return yaml.safe_load(text), _lines(root, text)
     except yaml.YAMLError as error:
         raise InputError(f"The rule book is not readable YAML: {_yaml_problem(error)}") from None
+    except InputError:  # of ours, which say where
+        raise
+    except (ValueError, KeyError, AttributeError, TypeError):
+        # The library's own, not meant for us: a date that there is not, a number of too many digits, !!bool of no bool.
+        raise InputError("The rule book holds a date, number or tagged value that cannot be.") from None
     except RecursionError:
         raise InputError("The rule book is nested too deeply; see `leadmatch policy show`.") from None
 

@@ -34,7 +34,7 @@ class Forest:
     def probability(self, leads: np.ndarray) -> np.ndarray:
         """P(convert), shape (n_leads, n_reps); a rep who is no treatment counts as the mean one."""
         plain = self.design.matrix(leads)[:, 1:]
-        over_first = self.learner.const_marginal_effect(plain)
+        over_first = np.reshape(self.learner.const_marginal_effect(plain), (len(plain), -1))  # one outcome
         effect = np.zeros((len(leads), self.n_reps))
         known = np.column_stack([np.zeros(len(leads)), over_first])
         effect[:, self.reps] = known - known.mean(axis=1, keepdims=True)

@@ -99,8 +99,8 @@ def generated(url: str, home: Path, share: float) -> Result:
     worker = service.processes[0]
     before = _resident(worker.pid)
     description = json.loads(call("GET", "/openapi.json", "admin")[1])
-    said = from_description(call, description, round(GENERATED * share / 2))
-    said += from_imagination(call, round(GENERATED * share / 2))
+    said = from_description(call, description, round(GENERATED * share * 0.8))
+    said += from_imagination(call, round(GENERATED * share * 0.2))
     growth, lives = _resident(worker.pid) - before, worker.is_alive()
     service.kill()
     call.close()
@@ -109,13 +109,30 @@ def generated(url: str, home: Path, share: float) -> Result:
     return lives and not unfit and growth < 20e6, told
 
 
+def saturation(url: str, home: Path, share: float) -> Result:
+    """Three times what one worker can do, for a minute."""
+    from tests.torture.saturation import saturated
+
+    port = free_port()
+    keys = furnished(url, {f"R-{number}": 1_000_000 for number in range(1, 21)})
+    call = Http(port, keys)
+    service = Forked(url, home, port, workers=1)
+    service.start()
+    answered(call)
+    outcome = saturated(port, keys["crm"], max(60 * share, 2.0))
+    problems = set(outcome.problems())
+    service.kill()
+    call.close()
+    return not problems, " | ".join([str(outcome), *problems])
+
+
 def _resident(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4_096
 
 
 Torture = Callable[[str, Path, float], Result]
 ON_EACH: dict[str, Torture] = {"kills": kills, "game": game}
-ONCE: dict[str, Torture] = {"mutants": signed_mutants, "generated": generated}
+ONCE: dict[str, Torture] = {"mutants": signed_mutants, "generated": generated, "saturation": saturation}
 
 
 def main(arguments: list[str]) -> int:

@@ -1,35 +1,60 @@
-"""Requests that nobody thought of: generated from the service's own description, and then bent."""
+"""Requests that nobody thought of: generated from the service's own description, bent by hand, or of any shape."""
 
+import json
+import random
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import quote
 
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
+from requests import Request
 from schemathesis import GenerationMode
 
+from tests.torture.hostile import INJECTIONS, VALUES
 from tests.torture.service import Http
 
 PHASES = (Phase.generate,)  # nothing to shrink: what is counted are answers
+BENT = 4  # of each generated request so many more are made by bending it: generating one costs some 15 ms, this none
+OURS = ("authorization", "content-length", "transfer-encoding", "user-agent")  # headers that the client sets
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request, as it goes to the service."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    content: bytes | None
 
 
 def from_description(call: Http, description: Mapping[str, Any], count: int) -> Counter[int | None]:
-    """Statuses of `count` requests, spread over all operations, half of them with something wrong on purpose."""
+    """Statuses of some `count` requests, spread over all operations.
+
+    Half of the generated ones have something wrong on purpose; to each come BENT others.
+    """
     schema = schemathesis.openapi.from_dict(dict(description))
     operations = [each.ok() for each in schema.get_all_operations()]
+    dice = random.Random(7)
     said: Counter[int | None] = Counter()
+    each = max(round(count / (2 * len(operations) * (1 + BENT))), 1)
+    quietly = settings(
+        max_examples=each, deadline=None, database=None, phases=PHASES, suppress_health_check=list(HealthCheck)
+    )
     for operation in operations:
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
-            each = max(count // (2 * len(operations)), 1)
 
             @seed(7)
-            @settings(
-                max_examples=each, deadline=None, database=None, phases=PHASES, suppress_health_check=list(HealthCheck)
-            )
+            @quietly
             @given(operation.as_strategy(generation_mode=mode))
             def ask(case: Any) -> None:
-                said[_asked(call, case)] += 1
+                asked = _asked(case)
+                for one in (asked, *(bent(asked, dice) for _ in range(BENT))):
+                    said[call.raw(one.method, one.path, "admin", one.content, one.headers)[0]] += 1
 
             try:
                 ask()
@@ -41,25 +66,59 @@ def from_description(call: Http, description: Mapping[str, Any], count: int) -> 
     return said
 
 
-def _asked(call: Http, case: Any) -> int | None:
-    given = case.as_transport_kwargs(base_url="http://127.0.0.1")
-    import requests
-
-    prepared = requests.Request(
-        given["method"],
-        given["url"],
-        params=given.get("params"),
-        headers={name: str(value) for name, value in (given.get("headers") or {}).items()},
-        json=given.get("json"),
-        data=given.get("data"),
+def _asked(case: Any) -> Asked:
+    made = case.as_transport_kwargs(base_url="http://127.0.0.1")
+    prepared = Request(
+        made["method"],
+        made["url"],
+        params=made.get("params"),
+        headers={name: str(value) for name, value in (made.get("headers") or {}).items()},
+        json=made.get("json"),
+        data=made.get("data"),
     ).prepare()
-    headers = {
-        name: value
-        for name, value in prepared.headers.items()
-        if name.lower() not in ("authorization", "content-length", "transfer-encoding", "user-agent")
-    }
+    headers = {name: value for name, value in prepared.headers.items() if name.lower() not in OURS}
     content = prepared.body.encode() if isinstance(prepared.body, str) else prepared.body
-    return call.raw(prepared.method, prepared.path_url, "admin", content, headers)[0]
+    return Asked(prepared.method, prepared.path_url, headers, content)
+
+
+def bent(asked: Asked, dice: random.Random) -> Asked:
+    """The same with one thing changed: a value anywhere in its body, a field lost or added, or a part of its path."""
+    try:
+        value = json.loads(asked.content or b"")
+    except ValueError:
+        return replace(asked, path=_bent_path(asked.path, dice))
+    return replace(asked, content=json.dumps(_bent_value(value, dice)).encode())
+
+
+def _bent_value(value: Any, dice: random.Random) -> Any:
+    if isinstance(value, dict) and value and dice.random() < 0.9:
+        name = dice.choice(list(value))
+        others = {key: held for key, held in value.items() if key != name}
+        how = dice.random()
+        if how < 0.1:
+            return others
+        if how < 0.2:
+            return {**value, dice.choice(INJECTIONS)[:40]: dice.choice(VALUES)}
+        return {**others, name: _bent_value(value[name], dice)}
+    if isinstance(value, list) and value and dice.random() < 0.9:
+        place = dice.randrange(len(value))
+        return [*value[:place], _bent_value(value[place], dice), *value[place + 1 :]]
+    return dice.choice(VALUES if dice.random() < 0.5 else INJECTIONS)
+
+
+def _bent_path(path: str, dice: random.Random) -> str:
+    strange = quote(
+        str(dice.choice(VALUES if dice.random() < 0.5 else INJECTIONS))[:2_000], safe="", errors="surrogatepass"
+    )
+    way, _, query = path.partition("?")
+    pairs = query.split("&") if query else []
+    if pairs and dice.random() < 0.7:
+        place = dice.randrange(len(pairs))
+        pairs[place] = f"{pairs[place].partition('=')[0]}={strange}"
+        return f"{way}?{'&'.join(pairs)}"
+    if dice.random() < 0.5:
+        return f"{way}?{'&'.join([*pairs, f'limit={strange}'])}"
+    return f"{way.rpartition('/')[0]}/{strange}"
 
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30)
@@ -86,14 +145,24 @@ BODIES = st.one_of(
 
 
 def from_imagination(call: Http, count: int) -> Counter[int | None]:
-    """Statuses of `count` bodies of any shape, sent where leads and events are taken."""
+    """Statuses of some `count` bodies of any shape, sent where leads and events are taken; BENT of each as well."""
     said: Counter[int | None] = Counter()
+    dice = random.Random(11)
 
     @seed(11)
-    @settings(max_examples=count, deadline=None, database=None, phases=PHASES, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=max(round(count / (1 + BENT)), 1),
+        deadline=None,
+        database=None,
+        phases=PHASES,
+        suppress_health_check=list(HealthCheck),
+    )
     @given(BODIES)
-    def ask(asked: tuple[str, Any]) -> None:
-        said[call("POST", asked[0], "admin", asked[1])[0]] += 1
+    def ask(made: tuple[str, Any]) -> None:
+        content = json.dumps(made[1]).encode()
+        asked = Asked("POST", made[0], {"Content-Type": "application/json"}, content)
+        for one in (asked, *(bent(asked, dice) for _ in range(BENT))):
+            said[call.raw(one.method, one.path, "admin", one.content, one.headers)[0]] += 1
 
     ask()
     return said

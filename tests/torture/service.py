@@ -9,7 +9,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -105,11 +105,13 @@ class Forked:
 
     def start(self) -> None:
         """Begin to listen, and fork."""
-        with socket.create_server(("127.0.0.1", self._port), backlog=512) as listening:
+        # With its protocol named: asyncio lets small packets go at once only where it knows that it is TCP.
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(("127.0.0.1", self._port))
+            listening.listen(512)
             given = (self._url, self._home, listening, self._crash_at)
-            self.processes = [
-                self._context.Process(target=_work, args=given, daemon=True) for _ in range(self._count)
-            ]
+            self.processes = [self._context.Process(target=_work, args=given, daemon=True) for _ in range(self._count)]
             for process in self.processes:
                 process.start()
 
@@ -127,10 +129,12 @@ def _work(url: str, home: Path, listening: socket.socket, crash_at: str) -> None
 
     from data.crash_points import arm
     from data.settings import Settings
-    from serving import connections
+    from serving import connections, fetch
     from serving.app import build_app, layers
     from serving.parts import put_together
 
+    # No registry: a process that only learns so would take seconds of the machine at every request for one.
+    fetch._ask_registry = _no_registry
     app = build_app()
     app.state.parts = put_together(Ledger.open(url), NoBundles(), home=home)
     whole: Any = app
@@ -139,6 +143,12 @@ def _work(url: str, home: Path, listening: socket.socket, crash_at: str) -> None
     connections.use()
     arm(crash_at)
     uvicorn.Server(uvicorn.Config(whole, log_config=None, lifespan="off")).run(sockets=[listening])
+
+
+def _no_registry(arguments: Sequence[str], seconds: float) -> None:
+    from serving.child import ChildFailedError
+
+    raise ChildFailedError("there is no registry here")
 
 
 class NoBundles:
