@@ -147,7 +147,8 @@ class Upkeep:
                 self._said = ""
             except Exception as error:  # whatever it is, the next round tries again
                 if (told := _told(error)) != self._said:  # once: a line every two seconds would bury the others
-                    log.error("upkeep failed and will be tried again: %s", told, exc_info=error)
+                    clear = isinstance(error, InputError)  # says all there is to say
+                    log.error("upkeep failed and will be tried again: %s", told, exc_info=None if clear else error)
                 self._said = told
             self._stopped.wait(self._settings.bundle_poll_seconds)
 

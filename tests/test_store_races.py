@@ -92,7 +92,7 @@ def test_a_counter_that_is_read_and_then_written_would_be_overrun(patient, monke
     patient.reps(Rep("R-1", capacity=1))
     everybody_looked = threading.Barrier(4)
 
-    def naive(tx, rep_id, *, decision_id, local_day, at, kind, force=False):
+    def naive(tx, rep_id, *, decision_id, local_day, at, kind, force=False, limits=(None, None)):
         free = capacity.loads(tx, {rep_id: local_day})[rep_id].open < 1
         everybody_looked.wait()
         if free:

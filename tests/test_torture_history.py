@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from data.store import capacity, counters, decisions, outcomes, overrides
+from data.store.load_book import LoadBook
 from pipelines.doctor import examine
 from serving.decide import Decider, Reply
 from tests.torture import history
@@ -167,16 +168,16 @@ def decides_a_lead_anew(monkeypatch):
 
 def says_nobody_is_free(monkeypatch):
     """Slots that came back are seen too late."""
-    seen, loads = {}, capacity.loads
+    seen, look = {}, LoadBook.look
 
-    def stale(conn, windows):
-        now = loads(conn, windows)
+    def stale(self, conn, reps, at):
+        now = look(self, conn, reps, at)
         for rep, load in now.items():
             if load.open >= seen.get(rep, load).open:
                 seen[rep] = load  # it only ever rises
         return {rep: seen[rep] for rep in now}
 
-    monkeypatch.setattr(capacity, "loads", stale)
+    monkeypatch.setattr(LoadBook, "look", stale)
 
 
 FAULTS = {
