@@ -9,7 +9,7 @@ from data.errors import InputError
 from data.names import nearest
 from pipelines.floor import LIMITS, Floor
 from serving.policy.exploration import EARN, LEARN
-from serving.policy.methods import METHODS, Method, MethodSettings, Situation, State, fastest_responder
+from serving.policy.methods import METHODS, MethodSettings, Situation, State
 from serving.policy.price_book import ENOUGH, RECENT
 from serving.policy.prices import shadow_prices
 from serving.policy.rulebook import Prices, RuleBook
@@ -19,7 +19,6 @@ from training.conversion import ConversionModel, RosterModel
 AS_IT_RAN = "logged"
 ALWAYS = "always:"
 NEED_MODEL = ("model", "value_tiers")
-BY_METHOD: dict[str, Method] = {**METHODS, "fastest_responder": fastest_responder}
 OTHER_WORDS = {"least_loaded": "workload", "round_robin": "rotation"}
 PRICED_TIMES = 25  # at most so often are prices solved anew, and never more often than the service does
 
@@ -36,7 +35,7 @@ class Candidates:
         """The policy's propensities, shape (n_leads, n_reps); a share where several reps are as good."""
         if name.startswith(ALWAYS):
             return self._always(name.removeprefix(ALWAYS))
-        method, settings = BY_METHOD[name], self._settings
+        method, settings = METHODS[name], self._settings
         chances = np.zeros(self.floor.available.shape)
         for row, (places, situation) in enumerate(self._situations):
             chances[row, places] = method(situation, settings)
@@ -182,7 +181,7 @@ def checked(names: tuple[str, ...], floor: Floor) -> tuple[str, ...]:
             near = nearest(rep_id, sorted(known))
             hint = f"; did you mean {near}?" if near else "."
             raise InputError(f"--policies: no rep {rep_id!r} has had a lead in these data{hint}")
-        if not name.startswith(ALWAYS) and name not in (*BY_METHOD, AS_IT_RAN):
-            offered = ", ".join(sorted((*BY_METHOD, AS_IT_RAN)))
+        if not name.startswith(ALWAYS) and name not in (*METHODS, AS_IT_RAN):
+            offered = ", ".join(sorted((*METHODS, AS_IT_RAN)))
             raise InputError(f"--policies: {name!r} is no policy; known are {offered} and always:REP.")
     return tuple(dict.fromkeys(names))

@@ -13,9 +13,9 @@ from pathlib import Path
 from tests.torture import clients, history
 from tests.torture.kills import cycles
 from tests.torture.postgres import Postgres
-from tests.torture.service import Forked, Http, answered, free_port, furnished
+from tests.torture.service import Forked, Http, Served, answered, free_port, furnished
 
-KILLS = 200
+KILLS, SERVED = 200, 20
 REQUESTS, CLIENTS = 20_000, 16
 MUTANTS = 150
 GENERATED = 50_000
@@ -27,6 +27,13 @@ def kills(url: str, home: Path, share: float) -> Result:
     """Kill -9 of all workers under load."""
     port = free_port()
     outcome = cycles(Forked(url, home, port), url, port, max(round(KILLS * share), 1), loaded_s=0.6)
+    return not (outcome.violations or outcome.findings), str(outcome)
+
+
+def served(url: str, home: Path, share: float) -> Result:
+    """The same of the whole service as it is run, master and workers."""
+    port = free_port()
+    outcome = cycles(Served(url, home, port), url, port, max(round(SERVED * share), 1), loaded_s=1.0)
     return not (outcome.violations or outcome.findings), str(outcome)
 
 
@@ -131,7 +138,7 @@ def _resident(pid: int) -> int:
 
 
 Torture = Callable[[str, Path, float], Result]
-ON_EACH: dict[str, Torture] = {"kills": kills, "game": game}
+ON_EACH: dict[str, Torture] = {"kills": kills, "served": served, "game": game}
 ONCE: dict[str, Torture] = {"mutants": signed_mutants, "generated": generated, "saturation": saturation}
 
 
