@@ -80,7 +80,7 @@ def joint_prices(cases: Sequence[Considered], loads: Loads, decider: Decider) ->
         probability[row, case.places] = case.probability * relative_value(case, decider.prices.usual_value)
         eligible[row] = case.screening.eligible
     # A slot is also wanted by the leads still to come: what it brings here counts only beyond its price there.
-    net = probability - decider.prices.of([rep.rep_id for rep in reps])
+    net = probability - decider.prices.of(priced[0].in_force.roster.ids)
     capacity = np.array([free_slots(rep, loads) for rep in reps])
     capacity, floors = _balanced(eligible, capacity, rules)
     solved = shadow_prices(net, eligible, capacity, floors)

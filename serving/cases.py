@@ -62,9 +62,9 @@ class Case:
     background: Background = NOTHING_KNOWN
 
     @property
-    def rep_ids(self) -> list[str]:
+    def rep_ids(self) -> tuple[str, ...]:
         """The candidates."""
-        return [rep.rep_id for rep in self.considered.candidates]
+        return self.considered.rep_ids
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,14 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data.roster import Rep
-from data.store.capacity import Load
+from data.store.load_book import RosterLoads
 from serving.in_force import InForce, Seen
 from serving.policy import arms
 from serving.policy.choice import Choice, chances_of, choice_of
@@ -51,6 +52,13 @@ class Considered:
             self._intervals[candidate] = self.scores.uplift(int(self.places[candidate]), self.screening.eligible)
         return self._intervals[candidate]
 
+    @cached_property
+    def rep_ids(self) -> tuple[str, ...]:
+        """The candidates' ids."""
+        if self.candidates is self.in_force.roster.reps:
+            return self.in_force.roster.ids
+        return tuple(map(self.in_force.roster.ids.__getitem__, self.places.tolist()))
+
     @property
     def contact_minutes(self) -> int:
         """Minutes within which the lead should be contacted."""
@@ -68,8 +76,8 @@ class Considered:
             self.lead, grade=self.grade, lead_score=self.lead_score, expected_value=self.expected_value
         )
 
-    def room(self, loads: Mapping[str, Load], seen: Seen) -> "Room":
-        """Who of the candidates is free at this moment."""
+    def room(self, loads: RosterLoads, seen: Seen) -> "Room":
+        """Who of the candidates is free at this moment. loads : of the roster that the lead was screened against."""
         free = self.in_force.screener.room(self.places, loads, self.at)
         room = Room(self, free, self.screening.excluded).without(free, FULL)
         most = self.in_force.rules.follow_up.most_uncontacted
@@ -169,7 +177,7 @@ def consider(
 def chances(
     considered: Considered,
     everybody: Room,
-    loads: Mapping[str, Load],
+    loads: RosterLoads,
     prices: Floats,
     seen: Seen,
     *,
@@ -246,19 +254,19 @@ def _on_probation(in_force: InForce, *, well: bool) -> None:
         in_force.loaded.probation.note(well=well)
 
 
-def _state(considered: Considered, loads: Mapping[str, Load], seen: Seen, available: Flags) -> State:
-    reps: Sequence[Rep] = considered.candidates
-    rules = considered.in_force.rules
-    load = [loads.get(rep.rep_id, Load(open=rep.open_count, today=0)) for rep in reps]
-    record = np.array([seen.records.get(rep.rep_id, (0, 0)) for rep in reps], dtype=np.int64).reshape(-1, 2)
+def _state(considered: Considered, loads: RosterLoads, seen: Seen, available: Flags) -> State:
+    rep_ids, rules = considered.rep_ids, considered.in_force.rules
+    record = np.zeros((len(rep_ids), 2), dtype=np.int64)
+    if seen.records:
+        record[:] = [seen.records.get(rep_id, (0, 0)) for rep_id in rep_ids]
     hours = None
     if seen.response_hours is not None:
-        hours = np.full(len(reps), np.nan)
+        hours = np.full(len(rep_ids), np.nan)
         if seen.response_hours:
-            hours[:] = [seen.response_hours.get(rep.rep_id, np.nan) for rep in reps]
+            hours[:] = [seen.response_hours.get(rep_id, np.nan) for rep_id in rep_ids]
     return State(
-        open_leads=np.array([each.open for each in load], dtype=np.int64),
-        today=np.array([each.today for each in load], dtype=np.int64),
+        open_leads=loads.open[considered.places],
+        today=loads.today[considered.places],
         won=record[:, 0],
         closed=record[:, 1],
         at=considered.at,

@@ -16,7 +16,7 @@ from data.store import capacity, decisions, roster
 from data.store.capacity import Load
 from data.store.decisions import Stored
 from data.store.ledger import Connection, Ledger
-from data.store.load_book import LoadBook
+from data.store.load_book import LoadBook, RosterLoads, read_loads
 from serving import answers, metrics
 from serving.background import background_of
 from serving.cases import Ask, Background, Case, Draw, Found, Reply, digest_of, told
@@ -82,12 +82,13 @@ class Decider:
     def _case(
         self, ask: Ask, in_force: InForce, prepared: Case | None, background: Background, at: datetime
     ) -> Case:
-        """The lead considered: as the batch did, where nothing is known of it that the batch did not know."""
-        if prepared is None or background.had_it:
+        """The lead considered: as the batch did, where nothing is known now that the batch did not know."""
+        changed = prepared is not None and prepared.considered.in_force.roster is not in_force.roster
+        if prepared is None or changed or background.had_it:
             return Case(ask, consider(in_force, ask.lead, at=at, had_it=background.had_it), None, background)
         return replace(prepared, background=background)
 
-    def settle(self, case: Case, loads: Loads) -> Reply:
+    def settle(self, case: Case, loads: RosterLoads) -> Reply:
         """Draw, reserve and store for a lead that has been considered."""
         ask = case.ask
         draw = self._draw(case, loads, 0, uuid.uuid4().hex)
@@ -158,7 +159,7 @@ class Decider:
             raise ValueError(f"decision {stored.decision_id} is not in the ledger")
         return answers.encoded(answers.from_row(decision, names))
 
-    def _reserved(self, tx: Connection, case: Case, loads: Loads, draw: Draw) -> Draw:
+    def _reserved(self, tx: Connection, case: Case, loads: RosterLoads, draw: Draw) -> Draw:
         """A draw whose slot is ours. Where it went meanwhile: read again, price again, draw again."""
         considered = case.considered
         while draw.candidate is not None and considered.in_force.mode != "shadow":
@@ -169,11 +170,11 @@ class Decider:
             if draw.number == MOST_DRAWS:
                 raise retry_later(503, "Every slot was taken by others first; try again.")
             metrics.lost_race()
-            loads = loads_of(tx, considered.candidates, considered.at)
+            loads = read_loads(tx, considered.in_force.roster.reps, considered.at)
             draw = self._draw(case, loads, draw.number + 1, draw.decision_id)
         return draw
 
-    def _draw(self, case: Case, loads: Loads, number: int, decision_id: str) -> Draw:
+    def _draw(self, case: Case, loads: RosterLoads, number: int, decision_id: str) -> Draw:
         """Whom the customer's history, a rule that waits, or chance gives the lead, in this order."""
         ask, considered = case.ask, case.considered
         seed = arms.seed_of(considered.in_force.rules.seed, ask.client_id, ask.lead_id)
@@ -213,7 +214,8 @@ class Decider:
         return told(answer, case.ask, case.considered, case.background.same_customer)
 
     def _prices(self, case: Case) -> np.ndarray:
-        prices = self.prices.of(case.rep_ids)
+        considered = case.considered
+        prices = self.prices.of(considered.in_force.roster.ids)[considered.places]
         if case.extra_prices is not None:
             prices = prices + np.array([case.extra_prices.get(rep_id, 0.0) for rep_id in case.rep_ids])
         return prices

@@ -34,7 +34,7 @@ def row_of(case: Case, draw: Draw) -> DecisionRow:
         policy_version=in_force.policy_version,
         model_version=in_force.loaded.version if in_force.loaded else None,
         model_digest=in_force.loaded.digest if in_force.loaded else None,
-        candidates=tuple(case.rep_ids),
+        candidates=case.rep_ids,
         excluded=draw.room.excluded,
         available=draw.room.available,
         probability=considered.probability,

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from data.roster import Rep
 from data.store.capacity import Load
+from data.store.load_book import RosterLoads
 from serving.policy.eligibility import FULL, Screener, away
 from serving.policy.hours import parse_hours, works_between, zone
 from serving.policy.rulebook import HardRules, RuleBook, parse_rule_book
@@ -28,10 +29,19 @@ class Result:
     excluded: dict
 
 
+def laid_out(reps, loads):
+    """The loads of these reps; one who is not named has none of our leads."""
+    found = [loads.get(rep.rep_id, Load(rep.open_count, 0)) for rep in reps]
+    opened = np.array([load.open for load in found], dtype=np.int64)
+    today = np.array([load.today for load in found], dtype=np.int64)
+    places = {rep.rep_id: place for place, rep in enumerate(reps)}
+    return RosterLoads(places, opened, today, np.full(len(reps), -1), tuple(rep.time_zone for rep in reps))
+
+
 def screened(lead, reps, loads=None, *, rules=None, at=MONDAY, minutes=120, minutes_for=None, **book):
     screener = Screener(RuleBook(eligibility=rules or HardRules(), **book), reps)
     found = screener.screen(lead, at=at, minutes_for=minutes_for or (lambda eligible: minutes))
-    room = screener.room(np.arange(len(reps)), loads or {}, at)
+    room = screener.room(np.arange(len(reps)), laid_out(reps, loads or {}), at)
     full = tuple(rep.rep_id for rep, held in zip(reps, found.eligible & ~room, strict=True) if held)
     return Result(found.eligible, found.eligible & room, {**found.excluded, **({FULL: full} if full else {})})
 

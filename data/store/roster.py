@@ -38,6 +38,11 @@ class Roster:
     reps: tuple[Rep, ...]
 
     @cached_property
+    def ids(self) -> tuple[str, ...]:
+        """Each rep's id, in their order."""
+        return tuple(rep.rep_id for rep in self.reps)
+
+    @cached_property
     def id_ranks(self) -> NDArray[np.int64]:
         """Each rep's place in the order of the ids."""
         ranks = np.empty(len(self.reps), dtype=np.int64)

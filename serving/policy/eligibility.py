@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.roster import Rep
-from data.store.capacity import Load
+from data.store.load_book import RosterLoads
 from serving.policy.conditions import folded
 from serving.policy.exploration import Flags, Floats
 from serving.policy.hours import works_between
@@ -116,9 +116,9 @@ class Screener:
         named = {column for test in self._tests for column in (*test.rule.when, test.rule.lead) if column}
         return frozenset(named | ({"region"} if self._rules.region else set()))
 
-    def room(self, places: NDArray[np.int64], loads: Mapping[str, Load], at: datetime) -> Flags:
-        """Who of the reps at these places is below every limit."""
-        return np.array([self.limits.has_room(int(place), loads, at) for place in places], dtype=bool)
+    def room(self, places: NDArray[np.int64], loads: RosterLoads, at: datetime) -> Flags:
+        """Who of the reps at these places is below every limit. loads : of the whole roster."""
+        return self.limits.leave_room(loads, at)[places]
 
 
 def away(rep: Rep, at: datetime) -> str | None:

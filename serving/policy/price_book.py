@@ -139,6 +139,7 @@ class PriceBook:
     def __init__(self, standing: Callable[[], Standing]) -> None:
         self._standing = standing  # read when it is time to solve
         self._prices: dict[str, float] = {}
+        self._laid_out: tuple[dict[str, float], Sequence[str], Floats] = ({}, (), np.zeros(0))
         self.usual_value: float | None = None  # what one lead of the prices is worth once it is won, where known
         self._lock = threading.Lock()
         self._since = 0
@@ -172,9 +173,17 @@ class PriceBook:
         self._due.set()
 
     def of(self, rep_ids: Sequence[str]) -> Floats:
-        """The price of each rep's next slot; 0 while there are too few leads to tell."""
-        prices = self._prices
-        return np.array([prices.get(rep_id, 0.0) for rep_id in rep_ids])
+        """The price of each rep's next slot; 0 while there are too few leads to tell. Not to be changed.
+
+        rep_ids : one and the same object for one roster, for which the prices are laid out once.
+        """
+        prices, ids, laid_out = self._laid_out
+        if prices is not self._prices or ids is not rep_ids:
+            prices = self._prices
+            laid_out = np.array([prices.get(rep_id, 0.0) for rep_id in rep_ids], dtype=float)
+            laid_out.flags.writeable = False
+            self._laid_out = (prices, rep_ids, laid_out)
+        return laid_out
 
     def solve(self, *, at: datetime) -> None:
         """Work the prices out from how things stand; readers go over to them at once."""
