@@ -5,6 +5,7 @@ import time
 import uuid
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from data.store import capacity, counters, decisions, outcomes, overrides
@@ -168,14 +169,12 @@ def decides_a_lead_anew(monkeypatch):
 
 def says_nobody_is_free(monkeypatch):
     """Slots that came back are seen too late."""
-    seen, look = {}, LoadBook.look
+    seen, look = [0], LoadBook.look
 
     def stale(self, conn, reps, at):
         now = look(self, conn, reps, at)
-        for rep, load in now.items():
-            if load.open >= seen.get(rep, load).open:
-                seen[rep] = load  # it only ever rises
-        return {rep: seen[rep] for rep in now}
+        seen[0] = np.maximum(now.open, seen[0])  # it only ever rises
+        return replace(now, open=seen[0])
 
     monkeypatch.setattr(LoadBook, "look", stale)
 
@@ -248,3 +247,19 @@ def test_who_got_nobody_had_no_room_anywhere():
     assert check(full, [told("a"), nobody], {"R-1": 1}, **{"R-1": 1}) == []
     (found,) = check(full, [told("a"), nobody], {"R-1": 2}, **{"R-1": 1})
     assert "had room" in found
+
+
+def overridden(lead, rep, begun, ended):
+    asked = {"decision": f"D-{lead}", "rep": rep, "version": 1}
+    return history.Operation("override", begun, ended, asked, 200, {"state": {"version": 2, "rep_id": rep}})
+
+
+def test_an_override_stands_unless_the_lead_was_closed_before_it():
+    noted = [assigned("a", 0, 1), overridden("a", "R-2", 4, 5)]
+    kept_by_the_first = told("a", version=2, holds=False)
+    caps = {"R-1": 5, "R-2": 5}
+    assert any("was overridden to R-2" in one for one in check(noted, [kept_by_the_first], caps, **{"R-1": 0}))
+    won = history.Operation("outcome", 3, 6, {"lead": "a", "event": "won"}, 200, {})  # told late of an earlier moment
+    assert check([*noted, won], [kept_by_the_first], caps, **{"R-1": 0}) == []
+    later = history.Operation("outcome", 5.5, 6, {"lead": "a", "event": "won"}, 200, {})
+    assert any("was overridden" in one for one in check([*noted, later], [kept_by_the_first], caps, **{"R-1": 0}))

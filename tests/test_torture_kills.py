@@ -17,7 +17,7 @@ from serving.bundle_store import BundleStore
 from serving.child import ChildFailedError
 from tests.torture.crashes import OF_REQUESTS, crashed_at, died_at
 from tests.torture.kills import cycles
-from tests.torture.service import Forked, Served, free_port
+from tests.torture.service import Forked, Whole, free_port
 from training import model_files
 
 ROOT = Path(__file__).parent.parent
@@ -35,7 +35,7 @@ def test_kill_9_of_all_workers_under_load_loses_and_doubles_nothing(ledger_url, 
 
 def test_kill_9_of_the_whole_service_as_it_is_run(tmp_path):
     url, port = f"sqlite:///{tmp_path}/ledger.db", free_port()
-    outcome = cycles(Served(url, tmp_path, port), url, port, 2, loaded_s=1.0)
+    outcome = cycles(Whole(tmp_path, port, workers=2), url, port, 2, loaded_s=1.0)
     assert (outcome.violations, outcome.findings) == ([], [])
     assert outcome.acknowledged > 0
     assert outcome.cut > 0

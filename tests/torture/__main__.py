@@ -13,12 +13,13 @@ from pathlib import Path
 from tests.torture import clients, history
 from tests.torture.kills import cycles
 from tests.torture.postgres import Postgres
-from tests.torture.service import Forked, Http, Served, answered, free_port, furnished
+from tests.torture.service import Forked, Http, Whole, answered, free_port, furnished
 
 KILLS, SERVED = 200, 20
 REQUESTS, CLIENTS = 20_000, 16
 MUTANTS = 150
 GENERATED = 50_000
+SWAPS = 50
 
 Result = tuple[bool, str]  # whether all is well, and the figures
 
@@ -33,7 +34,8 @@ def kills(url: str, home: Path, share: float) -> Result:
 def served(url: str, home: Path, share: float) -> Result:
     """The same of the whole service as it is run, master and workers."""
     port = free_port()
-    outcome = cycles(Served(url, home, port), url, port, max(round(SERVED * share), 1), loaded_s=1.0)
+    service = Whole(home, port, workers=2, LEADMATCH_DATABASE_URL=url)
+    outcome = cycles(service, url, port, max(round(SERVED * share), 1), loaded_s=1.0)
     return not (outcome.violations or outcome.findings), str(outcome)
 
 
@@ -133,13 +135,43 @@ def saturation(url: str, home: Path, share: float) -> Result:
     return not problems, " | ".join([str(outcome), *problems])
 
 
+def swaps(_url: str, home: Path, share: float) -> Result:
+    """Fifty promotions in a minute, under the whole service at work."""
+    from tests.torture.outages import swapped
+
+    outcome = swapped(home, max(round(SWAPS * share), 2), 60 * share)
+    return not any(outcome.problems()), str(outcome)
+
+
+def outages(_url: str, home: Path, share: float) -> Result:
+    """The database crashes and comes back under load; the registry is dead at the start."""
+    from tests.torture.outages import ready_without_registry, restarted
+
+    (home / "restarted").mkdir()
+    server = Postgres()
+    try:
+        back = restarted(server, home / "restarted", loaded_s=max(10 * share, 1.0))
+    finally:
+        server.remove()
+    (home / "dead").mkdir()
+    ready_s = ready_without_registry(home / "dead")
+    told = f"PostgreSQL restarted: {back}; ready after {ready_s:.1f} s without a registry"
+    return not back.problems, " | ".join([told, *back.problems[:3]])
+
+
 def _resident(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4_096
 
 
 Torture = Callable[[str, Path, float], Result]
 ON_EACH: dict[str, Torture] = {"kills": kills, "served": served, "game": game}
-ONCE: dict[str, Torture] = {"mutants": signed_mutants, "generated": generated, "saturation": saturation}
+ONCE: dict[str, Torture] = {
+    "mutants": signed_mutants,
+    "generated": generated,
+    "saturation": saturation,
+    "swaps": swaps,
+    "outages": outages,
+}
 
 
 def main(arguments: list[str]) -> int:

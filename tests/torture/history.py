@@ -115,11 +115,15 @@ def nothing_lost(by_kind: Mapping[str, Sequence[Operation]], final: Final) -> It
         known = newest.get(one.asked["decision"])
         if one.well and (known is None or one.answer["state"]["version"] > known.answer["state"]["version"]):
             newest[one.asked["decision"]] = one
+    closings = [one for one in by_kind["outcome"] if one.maybe and one.asked["event"] in DONE]
     for decision, one in newest.items():
         state = there.get(decision, {}).get("state")
         if state is None or state["version"] < one.answer["state"]["version"]:
             yield f"an override of {decision} was answered and is not there"
         elif state["version"] == one.answer["state"]["version"] and state["rep_id"] != one.asked["rep"]:
+            lead = there[decision]["lead_id"]
+            if any(each.asked["lead"] == lead and each.begun < one.ended for each in closings):
+                continue  # it was closed before it was given away, and we were told so afterwards
             yield f"{decision} is with {state['rep_id']}, was overridden to {one.asked['rep']}"
     closed = {one.asked["lead"] for one in by_kind["outcome"] if one.well and one.asked["event"] in DONE}
     for one in final.decisions:

@@ -16,7 +16,6 @@ from typing import Any
 
 from data.store import keys, roster
 from data.store.ledger import Ledger
-from pipelines.serve import Running, start
 
 MODULES = ["uvicorn", "serving.app", "serving.parts", "serving.connections", "sqlalchemy.dialects.postgresql.psycopg"]
 ROLES = ("crm", "manager", "admin")
@@ -122,31 +121,6 @@ class Forked:
             process.kill()
         for process in self.processes:
             process.join()
-
-
-class Served:
-    """The service as `leadmatch serve` runs it: BentoML's master and its workers, in one process group."""
-
-    def __init__(self, url: str, home: Path, port: int, workers: int = 2) -> None:
-        self._url, self._home, self._port, self._count = url, home, port, workers
-        self._running: Running | None = None
-
-    def start(self) -> None:
-        """Start it, and come back once it is ready."""
-        before = os.environ.get("LEADMATCH_DATABASE_URL")
-        os.environ["LEADMATCH_DATABASE_URL"] = self._url
-        try:
-            self._running = start(port=self._port, workers=self._count, home=self._home, log=self._home / "log")
-        finally:
-            os.environ.pop("LEADMATCH_DATABASE_URL")
-            if before is not None:
-                os.environ["LEADMATCH_DATABASE_URL"] = before
-
-    def kill(self) -> None:
-        """Kill -9 to master and workers at once."""
-        if self._running is not None:
-            os.killpg(self._running.process.pid, signal.SIGKILL)
-            self._running.process.wait()
 
 
 def _work(url: str, home: Path, listening: socket.socket, crash_at: str) -> None:
