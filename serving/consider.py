@@ -200,6 +200,7 @@ def chances(
         in_force.rules,
         way,
         mode=in_force.mode,
+        at=considered.at,
         has_model=considered.scores is not None,
         distinguishes=in_force.distinguishes,
         method=method,

@@ -22,7 +22,7 @@ RULES: Rules = {
 
 @router.get("/v1/policy")
 def get_policy(request: Request, version: Annotated[int | None, Query(ge=0)] = None) -> Response:
-    """The rule book in force, as written and as understood, and who changed what when and why.
+    """The rule book in force, as written and as understood, the share held out now, and who changed what when and why.
 
     With `version`, that one (0: the default book) and what it changes of the one before it.
     """
@@ -37,6 +37,7 @@ def get_policy(request: Request, version: Annotated[int | None, Query(ge=0)] = N
         "text": text,
         "rules": in_force.rules.model_dump(mode="json"),
         "mode": in_force.mode,
+        "holdout_share": in_force.rules.holdout.share(in_force.mode, parts.clock()),
         "history": versions,
     }
     return json_reply(answers.encoded(told))

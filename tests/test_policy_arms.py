@@ -1,12 +1,16 @@
 """The draw: arms by hash, mixtures, and reps from propensities."""
 
+from datetime import UTC, date, datetime, timedelta
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest, kstest
 
+from data.store import decisions
 from serving.policy import arms
+from serving.policy.sections import Holdout, Ramp
 
 chances = st.lists(st.floats(0, 1), min_size=1, max_size=20).filter(lambda values: sum(values) > 1e-6)
 
@@ -72,3 +76,28 @@ def test_nobody_can_be_drawn_from_nothing():
 def test_mixture_by_hand():
     mixed = arms.mixture(np.array([0.5, 0.5]), np.array([1.0, 0.0]), 0.1)
     np.testing.assert_allclose(mixed, [0.95, 0.05])
+
+
+def test_a_trial_s_share_goes_on_in_steps():
+    holdout = Holdout(live=0.1, trial=0.5, ramp=Ramp(begin=date(2026, 3, 2), days=28, to=0.2, steps=3))
+    begun = datetime(2026, 3, 2, tzinfo=UTC)
+    days = (-400, 0, 9, 10, 18, 19, 27.9, 28, 4_000)
+    shares = [holdout.share("trial", begun + timedelta(days=each)) for each in days]
+    assert shares == [0.5, 0.5, 0.5, 0.4, 0.4, 0.3, 0.3, 0.2, 0.2]
+    assert holdout.share("live", begun) == 0.1
+    assert Holdout(trial=0.4).share("trial", begun) == 0.4
+
+
+def test_a_decision_logs_the_share_of_its_moment(desk):
+    desk.roster({"rep_id": "R-1"}, {"rep_id": "R-2"})
+    text = "method: weighted_rotation\nweights: {R-1: 2}\nmode: trial\n"
+    desk.policy(text + "holdout: {trial: 0.5, ramp: {begin: 2026-03-01, days: 10, to: 0.2, steps: 2}}\n")
+    logged = []
+    for number in range(3):
+        told = desk.assign(f"L-{number}").json()
+        with desk.ledger.reading() as conn:
+            logged.append(decisions.get(conn, told["decision_id"]).row.holdout_share)
+        assert desk.call("GET", "/v1/policy").json()["holdout_share"] == logged[-1]
+        desk.now += timedelta(days=4.5)
+    assert logged == [0.5, 0.35, 0.2]
+    assert desk.call("POST", "/v1/policy/replay", {"text": text}, role="manager").status_code == 200

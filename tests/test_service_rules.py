@@ -198,7 +198,7 @@ def again_of(row, rules, reps):
     )
     known = row.probability is not None and bool(np.isfinite(row.probability).all())
     distinguishes = row.basis["distinguishes"]
-    choice = choice_of(rules, way, mode=row.mode, has_model=known, distinguishes=distinguishes)
+    choice = choice_of(rules, way, mode=row.mode, at=row.decided_at, has_model=known, distinguishes=distinguishes)
     bounds = bounds_of(reps, row.decided_at, rules.newcomers, rules.absence, available=row.available)
     seen = {name: vector for name, vector in row.state.items() if name not in ("least", "most")}
     state = State(**seen, at=row.decided_at, bounds=bounds)

@@ -1,6 +1,7 @@
 """Which methods decide a lead, with which share of chance: the same for a live decision and for a replay of one."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from serving.policy import arms
@@ -22,9 +23,16 @@ class Choice:
 
 
 def choice_of(
-    rules: RuleBook, way: Way, *, mode: str, has_model: bool, distinguishes: bool, method: str | None = None
+    rules: RuleBook,
+    way: Way,
+    *,
+    mode: str,
+    at: datetime,
+    has_model: bool,
+    distinguishes: bool,
+    method: str | None = None,
 ) -> Choice:
-    """What the rule book says of a lead that goes this way. `method` takes the place of the way's own.
+    """What the rule book says of a lead that goes this way at `at`. `method` takes the place of the way's own.
 
     has_model : whether the lead was scored. distinguishes : whether the model tells one rep from another.
     """
@@ -32,7 +40,7 @@ def choice_of(
     arm: Literal["model", "rule", "fallback"] = "model" if name == "model" else "rule"
     share = way.holdout
     if share is None:
-        share = rules.holdout.trial if mode == "trial" else rules.holdout.live
+        share = rules.holdout.share(mode, at)
     if name == "model" and not has_model:
         name, arm, share = rules.fallback, "fallback", 0.0
     elif name == "model" and not distinguishes:

@@ -86,7 +86,7 @@ class Book:
         if not available.any():
             return NOBODY
         choice = choice_of(
-            rules, way, mode=mode, has_model=bool(np.isfinite(logged.probability).all()),
+            rules, way, mode=mode, at=state.at, has_model=bool(np.isfinite(logged.probability).all()),
             distinguishes=logged.distinguishes, method=logged.instead,
         )  # fmt: skip
         bounds = bounds_of(logged.reps, state.at, rules.newcomers, rules.absence, available=available)

@@ -1,5 +1,7 @@
 """The parts of the rule book, each with its ranges. default.yaml explains every field."""
 
+from datetime import UTC, date, datetime, time, timedelta
+from math import floor
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -36,11 +38,33 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class Ramp(Section):
+    """A trial's share on its way to another one, in equal steps: within a step the share stands, so a step compares."""
+
+    begin: date  # 0:00 UTC; the first step comes after days / steps
+    days: Days
+    to: Share
+    steps: Annotated[int, Field(ge=1, le=20)] = 3
+
+    def share(self, first: float, at: datetime) -> float:
+        """The share at a moment, of a trial that began with `first`."""
+        begun = datetime.combine(self.begin, time.min, UTC)
+        done = floor(self.steps * ((at - begun) / timedelta(days=self.days)))
+        return round(first + (self.to - first) * min(max(done, 0), self.steps) / self.steps, 6)
+
+
 class Holdout(Section):
     """Share of the leads left to the control, by mode."""
 
     live: Share = 0.10
     trial: Share = 0.50
+    ramp: Ramp | None = None  # of the trial's share
+
+    def share(self, mode: str, at: datetime) -> float:
+        """The share in force at a moment."""
+        if mode != "trial":
+            return self.live
+        return self.ramp.share(self.trial, at) if self.ramp else self.trial
 
 
 class HardRule(Section):
