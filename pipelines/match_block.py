@@ -160,8 +160,16 @@ def opening(matching: Matching, sample: Laid, free: np.ndarray, leads: int) -> S
 
 
 def give_jointly(laid: Laid, standing: Standing) -> Given:
-    """The joint optimum over all leads, whose choices are certain."""
-    rep = assign_jointly(laid.scores.probability, laid.screened.eligible(), standing.left)
+    """The joint optimum over all leads, whose choices are certain, between the rule book's floors and ceilings.
+
+    Whoever would go without for the sake of a ceiling gets one of the slots that are left.
+    """
+    probability, eligible = laid.scores.probability, laid.screened.eligible()
+    most = np.minimum(standing.left, np.ceil(standing.most))
+    rep = assign_jointly(probability, eligible, most, np.minimum(np.floor(standing.least), most))
+    without = np.flatnonzero(rep < 0)
+    used = np.bincount(rep[rep >= 0], minlength=len(most))
+    rep[without] = assign_jointly(probability[without], eligible[without], standing.left - used)
     return Given(rep, np.where(rep >= 0, 1.0, np.nan), _after(standing, rep))
 
 

@@ -192,6 +192,29 @@ def test_a_stream_keeps_to_the_slots_and_comes_near_the_joint_optimum(matching, 
     assert table["probability"].sum() - rotation > 0.8 * (optimum - rotation)
 
 
+def test_a_batch_matched_jointly_keeps_between_floors_and_ceilings(matching, leads):
+    laid = match_block.lay_out(matching, leads)
+    eligible = laid.screened.eligible()
+    rotation = (eligible / eligible.sum(axis=1, keepdims=True)).sum(axis=0)
+    unlimited = np.full(eligible.shape[1], np.inf)
+    opening = match_block.opening(matching, laid, unlimited, len(leads))
+    got = np.bincount(match_block.give_jointly(laid, opening).rep, minlength=len(rotation))
+    assert got.sum() == len(leads)
+    assert (got >= np.floor(0.5 * rotation)).all()
+    assert (got <= np.ceil(1.3 * rotation)).all()
+    best = np.argmax(np.where(eligible, laid.scores.probability, -1), axis=1)
+    free = np.bincount(best, minlength=len(rotation))
+    assert (free > np.ceil(1.3 * rotation)).any()  # without a ceiling somebody would get more
+    assert (free < np.floor(0.5 * rotation)).any()
+    tight = np.full(len(rotation), np.ceil(len(leads) / len(rotation)))  # a rep's ceiling leaves nobody without
+    got = np.bincount(match_block.give_jointly(laid, match_block.opening(matching, laid, tight, len(leads))).rep)
+    assert got.sum() == assign_served(eligible, tight)
+
+
+def assign_served(eligible, slots):
+    return int((assign_jointly(np.zeros(eligible.shape), eligible, slots) >= 0).sum())
+
+
 def test_a_stream_that_is_too_long_for_the_slots_fills_them_all(matching, file, tmp_path, monkeypatch):
     in_small_blocks(monkeypatch)
     free = np.full(len(matching.scorer.scorer.reps), 12.0)

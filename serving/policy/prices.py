@@ -41,13 +41,16 @@ def shadow_prices(
     return solution.cap_price - solution.floor_price
 
 
-def assign_jointly(probability: Floats, eligible: Flags, capacity: Floats) -> NDArray[np.int64]:
+def assign_jointly(
+    probability: Floats, eligible: Flags, capacity: Floats, floors: Floats | None = None
+) -> NDArray[np.int64]:
     """The assignment with the most expected conversions, shape (n,): index of a rep, or -1 where there was no slot.
 
-    Arguments as for `shadow_prices`; exact. Where not every lead can be served, being served counts as SERVED.
+    Arguments as for `shadow_prices`, capacity and floors whole numbers; exact. Where not every lead can be served,
+    being served counts as SERVED.
     """
     chosen = np.full(len(probability), -1, dtype=np.int64)
-    solution, considered = _optimum(probability, eligible, capacity, None)
+    solution, considered = _optimum(probability, eligible, capacity, floors)
     lead, rep = np.nonzero(considered)
     # The vertices of a transportation problem are whole: every share is 0 or 1 up to rounding.
     taken = solution.share > 0.5
