@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import phonenumbers
@@ -30,6 +31,8 @@ _CHINESE_MOBILE = re.compile(r"(?:0086|86)?(1[3-9]\d{9})")
 # Legal forms that cleanco does not know; the longest first.
 _CHINESE_FORM = re.compile(r"(?:股份有限公司|有限责任公司|有限公司|集团公司|集团|公司)+$")
 _FEWEST_DIGITS = 7
+_SHORT = 100  # characters: no part of such an address is too long for the whole of it
+_PLAIN_MAILBOX = re.compile(r"(?=.{1,64}$)[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*")  # stands for itself
 
 
 def customer_keys(
@@ -96,6 +99,20 @@ def _phone(text: str, country: str | None) -> str | None:
 
 
 def _email(text: str) -> str | None:
+    mailbox, _, domain = text.rpartition("@")
+    if len(text) <= _SHORT and domain.isascii() and _PLAIN_MAILBOX.fullmatch(mailbox):
+        known = _domain(domain)  # many leads write from few domains, and the domain is what takes long to check
+        return None if known is None else f"{mailbox.casefold()}@{known}"
+    return _address(text)
+
+
+@lru_cache(maxsize=4096)
+def _domain(domain: str) -> str | None:
+    found = _address(f"a@{domain}")
+    return None if found is None else found.removeprefix("a@")
+
+
+def _address(text: str) -> str | None:
     try:
         # As it is spelled in any case: mailboxes that differ in it alone are one in practice.
         return validate_email(text, check_deliverability=False).normalized.casefold()

@@ -1,6 +1,5 @@
 """The decision as the ledger keeps it: with everything that a replay of the policy needs."""
 
-from dataclasses import replace
 from typing import Any
 
 from data.personal import is_personal
@@ -18,7 +17,10 @@ def row_of(case: Case, draw: Draw) -> DecisionRow:
     """The row of a draw whose slot is reserved."""
     ask, considered = case.ask, case.considered
     in_force = considered.in_force
-    row = DecisionRow(
+    given = {} if draw.candidate is None else _with_rep(considered, draw.candidate)
+    if draw.candidate is not None and draw.chances is not None:
+        given |= _with_chances(case, draw.chances, draw.candidate)
+    return DecisionRow(
         decision_id=draw.decision_id,
         client_id=ask.client_id,
         idempotency_key=ask.key,
@@ -48,11 +50,8 @@ def row_of(case: Case, draw: Draw) -> DecisionRow:
         draw_number=draw.number,
         basis=_basis(case, draw),
         customer_keys=case.background.keys or {},
+        **given,
     )
-    if draw.candidate is None:
-        return row
-    row = _with_rep(row, considered, draw.candidate)
-    return row if draw.chances is None else _with_chances(row, draw.chances, draw.candidate)
 
 
 def _basis(case: Case, draw: Draw) -> dict[str, Any]:
@@ -73,33 +72,31 @@ def _basis(case: Case, draw: Draw) -> dict[str, Any]:
     return {name: value for name, value in told.items() if value is not None}
 
 
-def _with_rep(row: DecisionRow, considered: Considered, candidate: int) -> DecisionRow:
-    """The row with who got the lead."""
+def _with_rep(considered: Considered, candidate: int) -> dict[str, Any]:
+    """The fields that say who got the lead."""
     rep, interval = considered.candidates[candidate], considered.uplift(candidate)
-    row = replace(row, rep_id=rep.rep_id, window=capacity.local_day(rep, considered.at))
+    told = {"rep_id": rep.rep_id, "window": capacity.local_day(rep, considered.at)}
     if interval is None:
-        return row
-    return replace(
-        row,
-        probability_chosen=float(considered.probability[candidate]),
-        uplift=interval.value,
-        uplift_low=interval.low,
-        uplift_high=interval.high,
-    )
+        return told
+    return told | {
+        "probability_chosen": float(considered.probability[candidate]),
+        "uplift": interval.value,
+        "uplift_low": interval.low,
+        "uplift_high": interval.high,
+    }
 
 
-def _with_chances(row: DecisionRow, given: Chances, candidate: int) -> DecisionRow:
-    """The row with what chance was given to whom, and whom chance drew."""
-    return replace(
-        row,
-        propensity_policy=given.policy,
-        propensity_control=given.control,
-        propensity=given.mixture,
-        prices=given.prices,
-        state=_logged(given.state),
-        holdout_share=given.choice.share,
-        rep_drawn=row.candidates[candidate],
-    )
+def _with_chances(case: Case, given: Chances, candidate: int) -> dict[str, Any]:
+    """The fields that say what chance was given to whom, and whom chance drew."""
+    return {
+        "propensity_policy": given.policy,
+        "propensity_control": given.control,
+        "propensity": given.mixture,
+        "prices": given.prices,
+        "state": _logged(given.state),
+        "holdout_share": given.choice.share,
+        "rep_drawn": case.rep_ids[candidate],
+    }
 
 
 def _logged(state: State) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """One customer, however she is written down; and nothing plain in the keys by which she is found."""
 
 import pytest
+from email_validator import EmailNotValidError, validate_email
 
 from data.customers import KINDS, customer_keys, normal_form
 
@@ -55,3 +56,20 @@ def test_keys_are_told_apart_by_client_and_kind_and_hold_nothing_plain():
     assert list(customer_keys("crm", lead, ("phone",)).values()) == ["phone"]
     assert customer_keys("crm", {"phone": "13800138000"}, ("phone",)).keys() <= keys.keys()
     assert all(len(key) == 64 and set(key) <= set("0123456789abcdef") for key in keys)
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "li@example.com", "Li.Wang+x@Exämple.COM", "Li.Wang+x@EXAMPLE.com", "a@localhost", "a@b.test", "a@b..c",
+        "a@ b.com", "a @b.com", "a@[1.2.3.4]", "a@b@c.com", "a.@x.com", ".a@x.com", "a@x.com.", "@x.com", "a@",
+        "x" * 64 + "@example.com", "x" * 65 + "@example.com",
+        "longer@" + ".".join([letter * 61 for letter in "defg"]) + ".com",
+    ],
+)  # fmt: skip
+def test_an_address_whose_domain_is_known_reads_as_the_whole_address_does(typed):
+    try:
+        whole = validate_email(typed, check_deliverability=False).normalized.casefold()
+    except EmailNotValidError:
+        whole = None
+    assert normal_form("email", typed) == normal_form("email", typed) == whole

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import BigInteger, Text
@@ -52,6 +53,11 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} cannot be kept in the ledger")
 
 
+@lru_cache(maxsize=32)
+def _dump_names(names: tuple[str, ...]) -> str:
+    return dump_json(names)
+
+
 class Json(TypeDecorator[Any]):
     """A JSON value as text: the same bytes on every engine."""
 
@@ -65,3 +71,13 @@ class Json(TypeDecorator[Any]):
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         """As read."""
         return None if value is None else json.loads(value)
+
+
+class Names(Json):
+    """A list of names as JSON. One roster's candidates are often the same tuple, so its text is kept for the next."""
+
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        """As written."""
+        return _dump_names(value) if isinstance(value, tuple) else super().process_bind_param(value, dialect)

@@ -3,16 +3,21 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
+from typing import Any
 
 from sqlalchemy import bindparam, delete, func, select, text, true
 from sqlalchemy.engine import Connection
 
+from data.store.quick import Quick
 from data.store.tables import customer_keys, decision_states, lead_states
 
-_WRITE = text("""
-    INSERT INTO customer_keys (client_id, customer_key, lead_id, kind)
-    VALUES (:client_id, :customer_key, :lead_id, :kind) ON CONFLICT DO NOTHING
-""")
+_WRITE = Quick(
+    text("""
+        INSERT INTO customer_keys (client_id, customer_key, lead_id, kind)
+        VALUES (:client_id, :customer_key, :lead_id, :kind) ON CONFLICT DO NOTHING
+    """)
+)
 _LEADS = (
     select(
         customer_keys.c.customer_key,
@@ -28,13 +33,6 @@ _LEADS = (
         (lead_states.c.client_id == customer_keys.c.client_id) & (lead_states.c.lead_id == customer_keys.c.lead_id),
     )
     .join(decision_states, decision_states.c.decision_id == lead_states.c.decision_id)
-)
-_SAME = _LEADS.where(
-    customer_keys.c.client_id == bindparam("client_id"),
-    customer_keys.c.customer_key.in_(bindparam("keys", expanding=True)),
-    customer_keys.c.lead_id != bindparam("lead_id"),
-    decision_states.c.rep_id.is_not(None),
-    decision_states.c.given_at >= bindparam("since"),
 )
 
 
@@ -53,18 +51,35 @@ class Lead:
 
 def write(tx: Connection, client_id: str, lead_id: str, keys: Mapping[str, str]) -> None:
     """Keep the keys (key -> kind) of a lead's customer."""
-    if keys:
-        of_lead = {"client_id": client_id, "lead_id": lead_id}
-        tx.execute(_WRITE, [{**of_lead, "customer_key": key, "kind": kind} for key, kind in keys.items()])
+    for key, kind in keys.items():
+        _WRITE.run(tx, {"client_id": client_id, "lead_id": lead_id, "customer_key": key, "kind": kind})
 
 
 def same(conn: Connection, client_id: str, lead_id: str, keys: Sequence[str], *, since: datetime) -> list[Lead]:
     """Other leads of the same customer that somebody has, given since then; the newest first."""
     if not keys:
         return []
-    given = {"client_id": client_id, "lead_id": lead_id, "keys": list(keys), "since": since}
-    found = [Lead(*row) for row in conn.execute(_SAME, given)]
+    given = {"client_id": client_id, "lead_id": lead_id, "since": since} | _numbered(keys)
+    found = [Lead(*row) for row in _under_any_of(len(keys)).rows(conn, given)]
     return sorted(found, key=lambda each: (each.given_at, each.lead_id), reverse=True)
+
+
+@lru_cache(maxsize=32)
+def _under_any_of(many: int) -> Quick:
+    """The other leads under so many keys; a lead seldom has more than three."""
+    return Quick(
+        _LEADS.where(
+            customer_keys.c.client_id == bindparam("client_id"),
+            customer_keys.c.customer_key.in_([bindparam(name) for name in _numbered(range(many))]),
+            customer_keys.c.lead_id != bindparam("lead_id"),
+            decision_states.c.rep_id.is_not(None),
+            decision_states.c.given_at >= bindparam("since"),
+        )
+    )
+
+
+def _numbered(keys: Sequence[Any]) -> dict[str, Any]:
+    return {f"key_{place}": key for place, key in enumerate(keys)}
 
 
 def shared(

@@ -15,6 +15,7 @@ from data.store.columns import to_microseconds
 from data.store.decision_row import Decision, DecisionRow, Stored, from_columns, to_columns
 from data.store.engines import allow_long_reads
 from data.store.fold import Spell, SpellState, fold, waits
+from data.store.quick import Quick
 from data.store.tables import answers, capacity_ledger, decision_states, decisions, lead_states
 
 __all__ = ["Decision", "DecisionRow", "SpellState", "Stored"]  # what the callers of this module hold
@@ -34,27 +35,31 @@ _STORED = (
     .select_from(decisions)
     .outerjoin(answers, answers.c.decision_id == decisions.c.decision_id)
 )
-_BY_KEY = _STORED.where(
-    decisions.c.client_id == bindparam("client_id"), decisions.c.idempotency_key == bindparam("key")
+_BY_KEY = Quick(
+    _STORED.where(decisions.c.client_id == bindparam("client_id"), decisions.c.idempotency_key == bindparam("key"))
 )
-_STANDING = _STORED.join(lead_states, lead_states.c.decision_id == decisions.c.decision_id).where(
-    lead_states.c.client_id == bindparam("client_id"), lead_states.c.lead_id == bindparam("lead_id")
+_STANDING = Quick(
+    _STORED.join(lead_states, lead_states.c.decision_id == decisions.c.decision_id).where(
+        lead_states.c.client_id == bindparam("client_id"), lead_states.c.lead_id == bindparam("lead_id")
+    )
 )
-_RESERVED = select(
-    exists().where(capacity_ledger.c.decision_id == bindparam("decision_id")).label("reserved")
+_RESERVED = Quick(
+    select(exists().where(capacity_ledger.c.decision_id == bindparam("decision_id")).label("reserved"))
 )
-_INSERT = insert(decisions)
-_INSERT_ANSWER = insert(answers)
+_INSERT = Quick(insert(decisions).inline())
+_INSERT_ANSWER = Quick(insert(answers).inline())
 # The row of the lead is the claim to it: only a lead without a standing decision takes another.
-_CLAIM_LEAD = text("""
-    INSERT INTO lead_states (client_id, lead_id, decision_id, last_decision_id, spells, has_events)
-    VALUES (:client_id, :lead_id, :standing, :decision_id, 1, :has_events)
-    ON CONFLICT (client_id, lead_id) DO UPDATE
-    SET decision_id = excluded.decision_id, last_decision_id = excluded.last_decision_id,
-        spells = lead_states.spells + 1
-    WHERE lead_states.decision_id IS NULL
-    RETURNING spells, has_events
-""")
+_CLAIM_LEAD = Quick(
+    text("""
+        INSERT INTO lead_states (client_id, lead_id, decision_id, last_decision_id, spells, has_events)
+        VALUES (:client_id, :lead_id, :standing, :decision_id, 1, :has_events)
+        ON CONFLICT (client_id, lead_id) DO UPDATE
+        SET decision_id = excluded.decision_id, last_decision_id = excluded.last_decision_id,
+            spells = lead_states.spells + 1
+        WHERE lead_states.decision_id IS NULL
+        RETURNING spells, has_events
+    """)
+)
 _ROWS = (
     select(decisions, *(column.label(f"state_{column.name}") for column in decision_states.c))
     .select_from(decisions)
@@ -106,9 +111,9 @@ def open_decision(conn: Connection, client_id: str, lead_id: str) -> Stored | No
     return _stored(conn, _STANDING, client_id=client_id, lead_id=lead_id)
 
 
-def _stored(conn: Connection, statement: Select, **given: str) -> Stored | None:
-    row = conn.execute(statement, given).one_or_none()
-    return None if row is None else Stored(**row._mapping)
+def _stored(conn: Connection, statement: Quick, **given: str) -> Stored | None:
+    row = statement.row(conn, given)
+    return None if row is None else Stored(*row)
 
 
 def record(tx: Connection, decision: DecisionRow, answer: bytes) -> None:
@@ -121,12 +126,12 @@ def record(tx: Connection, decision: DecisionRow, answer: bytes) -> None:
     _check_reservation(tx, decision)
     crash_at("after_reserve")
     try:
-        tx.execute(_INSERT, columns)
+        _INSERT.run(tx, columns)
     except IntegrityError as error:
         if not _is_unique_violation(error):
             raise
         raise ConflictError("This key has been decided meanwhile: read its decision.") from None
-    tx.execute(_INSERT_ANSWER, {"decision_id": decision.decision_id, "body": answer})
+    _INSERT_ANSWER.run(tx, {"decision_id": decision.decision_id, "body": answer})
     if decision.personal:
         personal.write(tx, decision.client_id, decision.lead_id, decision.personal)
     customers.write(tx, decision.client_id, decision.lead_id, decision.customer_keys)
@@ -146,7 +151,8 @@ def record(tx: Connection, decision: DecisionRow, answer: bytes) -> None:
 
 def _check_reservation(tx: Connection, decision: DecisionRow) -> None:
     takes = _takes_a_slot(decision)
-    reserved = bool(tx.execute(_RESERVED, {"decision_id": decision.decision_id}).scalar())
+    found = _RESERVED.row(tx, {"decision_id": decision.decision_id})
+    reserved = found is not None and bool(found[0])
     if takes != reserved:
         raise ValueError(
             f"decision {decision.decision_id} {'takes' if takes else 'does not take'} a slot, "
@@ -172,11 +178,12 @@ def _open_spell(tx: Connection, decision: DecisionRow) -> None:
     )
     state = fold([spell], [])
     given = {"client_id": decision.client_id, "lead_id": decision.lead_id, "decision_id": decision.decision_id}
-    claimed = tx.execute(_CLAIM_LEAD, {**given, "standing": state.standing, "has_events": False}).one_or_none()
+    claimed = _CLAIM_LEAD.row(tx, {**given, "standing": state.standing, "has_events": False})
     if claimed is None:
         raise ConflictError("This lead has been decided meanwhile: read its decision.")
     projection.insert_state(tx, state.spells[0])
-    if claimed.spells > 1 or claimed.has_events:  # then there is more to fold than this decision
+    spells, has_events = claimed
+    if spells > 1 or has_events:  # then there is more to fold than this decision
         _, moves = projection.refold(tx, decision.client_id, decision.lead_id)
         counters.settle(tx, moves, at=decision.decided_at)
 

@@ -3,14 +3,18 @@
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
+from data.store.quick import Quick
+
 _READ = text("SELECT number FROM heads WHERE name = :name")
+_LOOK = Quick(_READ)
 _HOLD = text("SELECT number FROM heads WHERE name = :name FOR UPDATE")
 _ADVANCE = text("UPDATE heads SET number = number + :by WHERE name = :name RETURNING number")
 
 
 def number(conn: Connection, name: str) -> int:
     """The newest number; 0 while the list is empty."""
-    return conn.execute(_READ, {"name": name}).scalar_one()
+    (found,) = _LOOK.rows(conn, {"name": name})
+    return int(found[0])
 
 
 def hold(tx: Connection, name: str) -> int:

@@ -19,6 +19,7 @@ from sqlalchemy.engine import Connection
 from data.roster import Rep
 from data.store.capacity import Load
 from data.store.columns import from_microseconds
+from data.store.quick import Quick
 from data.store.tables import capacity_ledger, daily_load
 
 # Microseconds as they are kept: a thousand moments would take longer to build than to read.
@@ -27,9 +28,9 @@ _TODAY = select(daily_load.c.rep_id, daily_load.c.local_day, daily_load.c.used).
     daily_load.c.local_day.in_(bindparam("days", expanding=True))
 )
 _LAST = select(func.coalesce(func.max(capacity_ledger.c.seq), 0))
-_SINCE = text("""
-    SELECT seq, rep_id, open_delta, day_delta, local_day, at FROM capacity_ledger WHERE seq > :seq ORDER BY seq
-""")
+_SINCE = Quick(
+    text("SELECT seq, rep_id, open_delta, day_delta, local_day, at FROM capacity_ledger WHERE seq > :seq ORDER BY seq")
+)
 _NEVER = -1
 
 
@@ -91,7 +92,7 @@ class LoadBook:
             return self._loads
 
     def _catch_up(self, conn: Connection, held: RosterLoads) -> None:
-        added = conn.execute(_SINCE, {"seq": self._seq}).all()
+        added = _SINCE.rows(conn, {"seq": self._seq})
         if not added:
             return
         fresh = RosterLoads(held.places, held.open.copy(), held.today.copy(), held.last.copy(), held.zones)

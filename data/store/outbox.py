@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection, Row
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from data.store.columns import Instant, dump_json
+from data.store.quick import Quick
 from data.store.tables import endpoints
 from data.store.tables import outbox as rows
 
@@ -29,13 +30,15 @@ PENDING, SENT, DEAD = "pending", "sent", "dead"
 AT = bindparam("at", type_=Instant)
 
 # One statement whether or not anybody listens; it writes a row for each endpoint that asked for the topic.
-_ANNOUNCE = text("""
-    INSERT INTO outbox (message_id, endpoint_id, topic, subject, client_id, lead_id, body, created_at,
-                        state, attempts, next_at)
-    SELECT :message_id, endpoint_id, :topic, :subject, :client_id, :lead_id, :body, :at, 'pending', 0, :at
-    FROM endpoints
-    WHERE active AND topics LIKE :listed AND (client_id IS NULL OR client_id = :client_id)
-""").bindparams(AT)
+_ANNOUNCE = Quick(
+    text("""
+        INSERT INTO outbox (message_id, endpoint_id, topic, subject, client_id, lead_id, body, created_at,
+                            state, attempts, next_at)
+        SELECT :message_id, endpoint_id, :topic, :subject, :client_id, :lead_id, :body, :at, 'pending', 0, :at
+        FROM endpoints
+        WHERE active AND topics LIKE :listed AND (client_id IS NULL OR client_id = :client_id)
+    """).bindparams(AT)
+)
 
 _FREE = or_(rows.c.leased_until.is_(None), rows.c.leased_until <= AT)
 _DUE = (rows.c.state == PENDING) & (rows.c.next_at <= AT) & _FREE
@@ -110,8 +113,8 @@ def announce(
         raise ValueError(f"a topic is one of {', '.join(TOPICS)}, not {topic!r}")
     about = {} if lead_id is None else {"client_id": client_id, "lead_id": lead_id}
     body = {"type": topic, "timestamp": at.isoformat(), "data": {**about, **data}}
-    tx.execute(
-        _ANNOUNCE,
+    _ANNOUNCE.run(
+        tx,
         {
             "message_id": f"msg_{uuid.uuid4().hex}",
             "topic": topic,

@@ -9,20 +9,23 @@ from sqlalchemy.engine import Connection
 
 from data.store import customers
 from data.store.columns import Json
+from data.store.quick import Quick
 from data.store.tables import personal_data
 
 LONGEST_SEARCHABLE = 300
 _SOUGHT = ("company", "company_name", "公司", "公司名称", "客户名称", "name", "姓名", "联系人")
-_WRITE = text("""
-    INSERT INTO personal_data (client_id, lead_id, body, search) VALUES (:client_id, :lead_id, :body, :search)
-    ON CONFLICT (client_id, lead_id) DO UPDATE SET body = excluded.body, search = excluded.search
-""").bindparams(bindparam("body", type_=Json))
+_WRITE = Quick(
+    text("""
+        INSERT INTO personal_data (client_id, lead_id, body, search) VALUES (:client_id, :lead_id, :body, :search)
+        ON CONFLICT (client_id, lead_id) DO UPDATE SET body = excluded.body, search = excluded.search
+    """).bindparams(bindparam("body", type_=Json))
+)
 
 
 def write(tx: Connection, client_id: str, lead_id: str, data: Mapping[str, Any]) -> None:
     """Keep what is known of the person behind a lead; what was known before is replaced."""
     sought = searchable(data)
-    tx.execute(_WRITE, {"client_id": client_id, "lead_id": lead_id, "body": dict(data), "search": sought})
+    _WRITE.run(tx, {"client_id": client_id, "lead_id": lead_id, "body": dict(data), "search": sought})
 
 
 def searchable(data: Mapping[str, Any]) -> str:

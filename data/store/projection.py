@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection
 from data.store.counters import Move
 from data.store.fold import Happening, LeadState, SpellState
 from data.store.leads import rows_of
+from data.store.quick import Quick
 from data.store.tables import decision_states, decisions, lead_states
 
 _ENSURE_LEAD = text("""
@@ -22,7 +23,7 @@ _STATES_OF_LEAD = (
     .join(decisions, decisions.c.decision_id == decision_states.c.decision_id)
     .where(decisions.c.client_id == bindparam("client_id"), decisions.c.lead_id == bindparam("lead_id"))
 )
-_INSERT_STATE = insert(decision_states)
+_INSERT_STATE = Quick(insert(decision_states).inline())
 _UPDATE_STATE = update(decision_states).where(decision_states.c.decision_id == bindparam("id"))
 _UPDATE_LEAD = update(lead_states).where(
     lead_states.c.client_id == bindparam("client"), lead_states.c.lead_id == bindparam("lead")
@@ -56,7 +57,7 @@ def lead_of(conn: Connection, decision_id: str) -> tuple[str, str]:
 
 def insert_state(tx: Connection, state: SpellState) -> None:
     """The first state of a new decision."""
-    tx.execute(_INSERT_STATE, vars(state))
+    _INSERT_STATE.run(tx, vars(state))
 
 
 def refold(tx: Connection, client_id: str, lead_id: str) -> tuple[LeadState, list[Move]]:

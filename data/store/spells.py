@@ -2,12 +2,13 @@
 
 from datetime import datetime
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, literal_column, select
 from sqlalchemy.engine import Connection
 
+from data.store.quick import Quick
 from data.store.tables import decision_states, decisions, endings
 
-_TAKEN = (
+_TAKEN = Quick(
     select(decision_states.c.rep_id)
     .join(decisions, decisions.c.decision_id == decision_states.c.decision_id)
     .join(endings, endings.c.decision_id == decisions.c.decision_id)
@@ -15,7 +16,7 @@ _TAKEN = (
         decisions.c.client_id == bindparam("client_id"),
         decisions.c.lead_id == bindparam("lead_id"),
         decision_states.c.rep_id.is_not(None),
-        endings.c.kind.in_(("recycled", "handed_over")),
+        endings.c.kind.in_([literal_column("'recycled'"), literal_column("'handed_over'")]),
         endings.c.at > bindparam("since"),
     )
     .distinct()
@@ -25,4 +26,4 @@ _TAKEN = (
 def taken_from(conn: Connection, client_id: str, lead_id: str, *, since: datetime) -> tuple[str, ...]:
     """Reps from whom the lead was taken since then."""
     given = {"client_id": client_id, "lead_id": lead_id, "since": since}
-    return tuple(sorted(conn.execute(_TAKEN, given).scalars()))
+    return tuple(sorted(rep_id for (rep_id,) in _TAKEN.rows(conn, given)))

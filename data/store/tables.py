@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-from data.store.columns import Instant, Json
+from data.store.columns import Instant, Json, Names
 
 metadata = MetaData()
 _UNCONTACTED = text("status = 'open' AND contacted_at IS NULL")
@@ -88,7 +88,7 @@ decisions = Table(
     Column("policy_version", BigInteger),
     Column("model_version", Text),
     Column("model_digest", Text),
-    Column("candidates", Json, nullable=False),
+    Column("candidates", Names, nullable=False),
     Column("excluded", Json, nullable=False),
     Column("vectors", LargeBinary, nullable=False),
     Column("arm", Text, nullable=False),
