@@ -7,12 +7,14 @@ from uvicorn import config
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 HEADERS_WITHIN_S = 5.0
+MOST_HEADER_BYTES = 65_536  # the parser itself would collect them for as long as they come
 
 
 class PromptConnection(AutoHTTPProtocol):  # type: ignore[misc,valid-type]  # uvicorn chooses the class as it is imported
-    """A connection of uvicorn's that is closed where a request's headers are not whole in time."""
+    """A connection of uvicorn's that is closed where a request's headers are not whole in time, or too long."""
 
     _closing: asyncio.TimerHandle | None = None
+    _header_bytes = 0
 
     def connection_made(self, transport: Any) -> None:
         """Begin to wait for the first request."""
@@ -23,6 +25,9 @@ class PromptConnection(AutoHTTPProtocol):  # type: ignore[misc,valid-type]  # uv
         """Take the bytes; the time runs on until they make whole headers."""
         super().data_received(data)
         self._await_headers()
+        self._header_bytes = self._header_bytes + len(data) if self._closing else 0
+        if self._header_bytes > MOST_HEADER_BYTES:
+            self._give_up()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing more to wait for."""

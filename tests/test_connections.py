@@ -4,6 +4,9 @@ import select
 import socket
 import time
 
+import pytest
+
+from serving.connections import HEADERS_WITHIN_S
 from tests.torture.service import Forked, Http, answered, free_port, furnished
 
 HALF_OPEN, SLOW = 400, 50
@@ -48,6 +51,30 @@ def test_four_hundred_half_open_and_fifty_slow_clients_are_let_go_and_an_honest_
             connection.close()
         call.close()
         service.kill()
+
+
+def test_headers_without_end_are_cut_off(tmp_path):
+    url, port = f"sqlite:///{tmp_path}/ledger.db", free_port()
+    keys = furnished(url, {"R-1": 1_000})
+    call, service = Http(port, keys, timeout_s=60), Forked(url, tmp_path, port, workers=1)
+    service.start()
+    try:
+        answered(call)
+        began = time.monotonic()
+        with opened(port, b"GET /livez HTTP/1.1\r\nHost: x\r\n") as endless, pytest.raises(ConnectionError):
+            flood(endless)
+        assert time.monotonic() - began < HEADERS_WITHIN_S  # by their length, not by their time
+        assert call("GET", "/v1/reps", "admin")[0] == 200
+    finally:
+        call.close()
+        service.kill()
+
+
+def flood(connection):
+    """Two megabytes of headers, a thousand bytes at a time."""
+    for number in range(2_000):
+        connection.sendall(b"X-%d: %s\r\n" % (number, b"x" * 1_000))
+        time.sleep(0.0005)
 
 
 def ended(connection):
