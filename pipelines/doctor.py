@@ -15,8 +15,8 @@ def examine(ledger: Ledger, *, home: Path | None = None, kept_head: str | None =
     """What differs from what the rows say; empty for a sound ledger.
 
     Capacity from its entries, every lead's and decision's state from decisions, events, overrides and endings,
-    stored answers from their decisions, the roster from its history, SQLite's file by its own check, and the first
-    row that is not what the audit chain sealed.
+    stored answers from their decisions, the facts that reports count, the roster from its history, SQLite's file by its
+    own check, and the first row that is not what the audit chain sealed.
     home : where secrets lie: whether each that an endpoint or a source names can be read, and by its owner alone.
     kept_head : NUMBER:HASH of the chain as it was printed at some time: whether the chain still holds it.
     """

@@ -5,11 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select, update
 
 from data.roster import Rep
 from data.store import capacity, decisions, facts, overrides
 from data.store.tables import chance_sums, decision_facts
+from pipelines.doctor import examine
 
 NINE = datetime(2026, 3, 2, 9, tzinfo=UTC)
 LATER = NINE + timedelta(days=2)
@@ -176,3 +177,24 @@ def test_decisions_are_counted_by_the_hour(floor, ledger):
     with ledger.reading() as conn:
         assert decisions.by_hour(conn, NINE) == {nine: 2, nine + 1: 1, nine + 3: 1}
         assert decisions.by_hour(conn, NINE + timedelta(hours=2)) == {nine + 3: 1}
+
+
+def test_a_fact_or_sum_that_does_not_follow_from_the_rows_is_found(floor, ledger):
+    told = drawn(floor, "L-1")
+    drawn(floor, "L-2", "R-2", after=5)
+    assert examine(ledger) == []  # nothing is counted yet
+    follow(ledger)
+    floor.tell(kind="won", lead="L-2", after=90, value=5.0)
+    assert examine(ledger) == []  # nor is the newest
+    follow(ledger)
+    assert examine(ledger) == []
+    with ledger.writing() as tx:
+        tx.execute(update(decision_facts).where(decision_facts.c.rep_drawn == "R-1").values(propensity=0.6))
+        tx.execute(update(chance_sums).where(chance_sums.c.rep_id == "R-2").values(mixture=9.0))
+    found = examine(ledger)
+    assert {(each.subject, each.key) for each in found} == {
+        ("decision_facts.propensity", told), ("chance_sums", "2026-03-02 web R-2"),
+    }  # fmt: skip
+    with ledger.writing() as tx:
+        tx.execute(delete(decision_facts))
+    assert [each.subject for each in examine(ledger)].count("decision_facts") == 2

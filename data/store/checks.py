@@ -10,7 +10,7 @@ from sqlalchemy import Column, case, func, literal, select, text, union_all
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DatabaseError
 
-from data.store import audit_check
+from data.store import audit_check, facts_check
 from data.store.decision_row import VECTORS, from_columns
 from data.store.engines import allow_long_reads
 from data.store.findings import Finding
@@ -52,7 +52,10 @@ def everything(conn: Connection) -> list[Finding]:
     allow_long_reads(conn)
     if damaged := list(integrity(conn)):
         return damaged  # what a damaged file says of its rows is worth nothing
-    checks = (references, capacity, lead_and_decision_states, rows_and_answers, numbered_lists, audit_check.chain)
+    checks = (
+        references, capacity, lead_and_decision_states, rows_and_answers, numbered_lists, audit_check.chain,
+        facts_check.follows,
+    )  # fmt: skip
     return [finding for check in checks for finding in check(conn)]
 
 

@@ -29,7 +29,7 @@ SETTLED_AFTER = timedelta(seconds=30)
 MOST_CHARACTERS = 200  # of a source or reason that is kept to group by
 
 _DECIDED = (decisions.c.client_id, decisions.c.lead_id)
-_SOURCES: dict[str, Select] = {  # mark -> (seq, moment, client_id, lead_id) of the rows that it follows
+SOURCES: dict[str, Select] = {  # mark -> (seq, moment, client_id, lead_id) of the rows that it follows
     "decisions": select(decisions.c.seq, decisions.c.decided_at.label("at"), *_DECIDED),
     "events": select(
         outcome_events.c.seq, outcome_events.c.received_at.label("at"), outcome_events.c.client_id,
@@ -42,7 +42,7 @@ _SOURCES: dict[str, Select] = {  # mark -> (seq, moment, client_id, lead_id) of 
         decisions, decisions.c.decision_id == endings.c.decision_id
     ),
 }  # fmt: skip
-_SEQ = {
+SEQ = {
     "decisions": decisions.c.seq,
     "events": outcome_events.c.seq,
     "overrides": overrides.c.seq,
@@ -67,7 +67,7 @@ _ADD_CHANCES = text("""
         value_control = chance_sums.value_control + excluded.value_control,
         value_mixture = chance_sums.value_mixture + excluded.value_mixture
 """)  # fmt: skip
-_SUMS = ("asked", "control", "policy", "mixture", "variance", "value_control", "value_mixture")
+SUMMED = ("asked", "control", "policy", "mixture", "variance", "value_control", "value_mixture")
 
 
 _REMOVE = delete(decision_facts).where(decision_facts.c.seq == bindparam("old"))
@@ -96,18 +96,18 @@ def prepare(conn: Connection, *, at: datetime, most: int = 1_000) -> Batch | Non
     allow_long_reads(conn)
     keys: set[LeadKey] = set()
     begin, end, more = {}, {}, False
-    marks = _marks(conn)
-    for name, rows_after in _SOURCES.items():
-        mark, seq = marks[name], _SEQ[name]
+    marks = marks_of(conn)
+    for name, rows_after in SOURCES.items():
+        mark, seq = marks[name], SEQ[name]
         found = conn.execute(rows_after.where(seq > mark).order_by(seq).limit(most)).all()
         keys |= {(row.client_id, row.lead_id) for row in found}
         begin[name], end[name] = mark, _settled([(row.seq, row.at) for row in found], mark, at)
         more |= len(found) == most and end[name] != mark
     if not keys:
         return None
-    ordered, sums = sorted(keys), _Sums()
+    ordered, sums = sorted(keys), Sums()
     facts: list[dict[str, Any]] = []
-    teams = _Teams(conn)
+    teams = Teams(conn)
     for start in range(0, len(ordered), PAGE):
         _gather(conn, ordered[start : start + PAGE], teams, facts, sums)
     return Batch(begin, end, facts, sums.rows(), more)
@@ -116,7 +116,7 @@ def prepare(conn: Connection, *, at: datetime, most: int = 1_000) -> Batch | Non
 def write(tx: Connection, batch: Batch) -> bool:
     """Put a batch in its place; False, and nothing is written, where another process was quicker."""
     number = tx.execute(_NEXT_REVISION).scalar_one()
-    if _marks(tx) != batch.begin:
+    if marks_of(tx) != batch.begin:
         return False
     if batch.facts:
         tx.execute(_REMOVE, [{"old": fact["seq"]} for fact in batch.facts])
@@ -133,7 +133,7 @@ def forget(tx: Connection) -> None:
     """Throw all facts away; the next `catch_up` begins anew."""
     tx.execute(delete(decision_facts))
     tx.execute(delete(chance_sums))
-    tx.execute(delete(fact_marks).where(fact_marks.c.name.in_(_SOURCES)))
+    tx.execute(delete(fact_marks).where(fact_marks.c.name.in_(SOURCES)))
 
 
 def changed_since(conn: Connection, place: Place, *, most: int = 50_000) -> tuple[dict[str, list[Any]], Place]:
@@ -177,7 +177,7 @@ class ChanceSums:
 def chances(conn: Connection, since: datetime | None, until: datetime | None) -> list[ChanceSums]:
     """The sums by source and rep over whole UTC days from that of `since` to that of `until`."""
     given = {"since": _day(since) if since else "", "until": _day(until) if until else "9999"}
-    summed = ", ".join(f"SUM({name})" for name in _SUMS)
+    summed = ", ".join(f"SUM({name})" for name in SUMMED)
     rows = conn.execute(
         text(
             f"SELECT source, rep_id, {summed} FROM chance_sums "  # noqa: S608 - names from above
@@ -188,9 +188,10 @@ def chances(conn: Connection, since: datetime | None, until: datetime | None) ->
     return [ChanceSums(*row) for row in rows]
 
 
-def _marks(conn: Connection) -> dict[str, int]:
+def marks_of(conn: Connection) -> dict[str, int]:
+    """The number of the last row of each kind that the facts follow."""
     known = {row.name: row.number for row in conn.execute(select(fact_marks))}
-    return {name: known.get(name, 0) for name in _SOURCES}
+    return {name: known.get(name, 0) for name in SOURCES}
 
 
 def _settled(rows: Sequence[tuple[int, datetime]], mark: int, at: datetime) -> int:
@@ -203,7 +204,7 @@ def _settled(rows: Sequence[tuple[int, datetime]], mark: int, at: datetime) -> i
 
 
 def _gather(
-    conn: Connection, keys: Sequence[LeadKey], teams: "_Teams", facts: list[dict[str, Any]], sums: "_Sums"
+    conn: Connection, keys: Sequence[LeadKey], teams: "Teams", facts: list[dict[str, Any]], sums: "Sums"
 ) -> None:
     """Add the facts of all decisions about these leads, made anew, and the chances of those not counted yet."""
     rows = ledger_rows.spells_of(conn, keys)
@@ -215,10 +216,10 @@ def _gather(
         if seq not in counted:
             sums.add(decision)
     for spells in by_lead.values():
-        facts += _facts_of_lead(spells, teams)
+        facts += of_lead(spells, teams)
 
 
-class _Teams:
+class Teams:
     """The team of every rep as of a roster's version; each version is read once."""
 
     def __init__(self, conn: Connection) -> None:
@@ -234,8 +235,8 @@ class _Teams:
         return teams.pop() if len(teams) == 1 else None
 
 
-def _facts_of_lead(
-    spells: Sequence[tuple[int, Decision]], teams: _Teams
+def of_lead(
+    spells: Sequence[tuple[int, Decision]], teams: Teams
 ) -> list[dict[str, Any]]:
     """One fact a spell of one lead, oldest first."""
     won = [each.state.closed_at for _, each in spells if each.state.status == "won" and each.state.closed_at]
@@ -254,7 +255,7 @@ def _facts_of_lead(
     return facts
 
 
-def _fact(decision: Decision, teams: _Teams) -> dict[str, Any]:
+def _fact(decision: Decision, teams: Teams) -> dict[str, Any]:
     row, state = decision.row, decision.state
     source = row.lead_snapshot.get("source")
     fact = {
@@ -319,11 +320,11 @@ def _draw(decision: Decision) -> dict[str, Any]:
     }
 
 
-class _Sums:
+class Sums:
     """What to add to the sums of chances."""
 
     def __init__(self) -> None:
-        self._sums: dict[tuple[str, str, str], np.ndarray] = defaultdict(lambda: np.zeros(len(_SUMS)))
+        self._sums: dict[tuple[str, str, str], np.ndarray] = defaultdict(lambda: np.zeros(len(SUMMED)))
 
     def add(self, decision: Decision) -> None:
         """Count one decision's chances, where it was drawn and counted."""
@@ -342,7 +343,7 @@ class _Sums:
     def rows(self) -> list[dict[str, Any]]:
         """One row a day, source and rep."""
         return [
-            {"day": day, "source": source, "rep_id": rep_id, **dict(zip(_SUMS, map(float, own), strict=True))}
+            {"day": day, "source": source, "rep_id": rep_id, **dict(zip(SUMMED, map(float, own), strict=True))}
             for (day, source, rep_id), own in sorted(self._sums.items())
         ]
 
