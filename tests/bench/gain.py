@@ -1,6 +1,7 @@
 """What each model earns on simulated floors: its share of the gain that there is, on leads after the history's end.
 
-`python -m tests.bench.gain --seeds 5` prints the table: means over the seeds with their standard errors.
+`python -m tests.bench.gain --seeds 5` prints the table: means over the seeds with their standard errors;
+`--sizes 50000/40` one row of it.
 """
 
 import argparse
@@ -61,11 +62,15 @@ def main(arguments: list[str] | None = None) -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=5)
-    seeds = range(parser.parse_args(arguments).seeds)
+    sizes = {f"{leads}/{reps}": (leads, reps) for leads, reps in CELLS}
+    parser.add_argument("--sizes", nargs="+", choices=sizes, default=list(sizes), help="leads/seats")
+    asked = parser.parse_args(arguments)
+    seeds = range(asked.seeds)
     print("\n## Share of the possible gain, reps' slots 90 % full\n")
     names = ["leads / seats", "floor", "leadmatch", "least seed", *PEERS, "slope", "intervals cover", "fit, CPU s"]
     print("| " + " | ".join(names) + " |\n" + "| --- " * len(names) + "|")
-    for (leads, reps), least in CELLS.items():
+    for leads, reps in (sizes[size] for size in asked.sizes):
+        least = CELLS[leads, reps]
         made = measure(leads, reps, seeds)
         share = {name: made[name][:, 0] for name in ("leadmatch", *PEERS)}
         cells = [f"{leads:,} / {reps}", f"{least:.2f}", _figure(share["leadmatch"]), f"{share['leadmatch'].min():.2f}"]
