@@ -65,14 +65,24 @@ class RepMatches:
             return (np.nan_to_num(leads[:, positions]) @ table > 0).astype(float)
         return table[_codes(leads[:, positions[0]], len(table))]
 
+    def levels(self, match: int) -> np.ndarray | None:
+        """A match with a category, a row a level, (n_levels, n_reps); None where the lead's column is a list."""
+        _, table, is_list = self._tables[match]
+        return None if is_list else table
+
+    def level(self, row: Sequence[float], match: int) -> int:
+        """Which of the `levels` one lead has, encoded, n_features long."""
+        positions, table, _ = self._tables[match]
+        code = row[positions[0]]
+        return int(code) if code == code else len(table) - 1
+
     def matched_row(self, row: Sequence[float], match: int) -> np.ndarray:
         """The same for one lead, encoded, n_features long: 1.0 where the rep fits, shape (n_reps,)."""
         positions, table, is_list = self._tables[match]
         if is_list:
             asked = [place for place, position in enumerate(positions) if row[position] == 1.0]
             return table[asked].max(axis=0, initial=0.0)
-        code = row[positions[0]]
-        fits: np.ndarray = table[int(code) if code == code else -1]
+        fits: np.ndarray = table[self.level(row, match)]
         return fits
 
     def for_pairs(self, leads: np.ndarray, rep: np.ndarray, at_days: np.ndarray) -> np.ndarray:

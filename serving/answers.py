@@ -13,7 +13,7 @@ from data.store.decisions import Decision
 from serving.consider import Chances, Considered, Room
 from serving.encoding import as_json, encoded, plain
 from serving.policy.exploration import Flags
-from serving.reasons import lead_text, over_text, reason_text, unassigned_text
+from serving.reasons import over_text, unassigned_text
 from serving.score_listing import best_first, listed, part_told, reason
 
 __all__ = [
@@ -66,9 +66,9 @@ def scored(considered: Considered, room: Room, rep_ids: Sequence[str] | None, to
     answer = {name: frame[name] for name in (*kept, "model_version", "policy_version")} | _value(considered)
     answer["reps"] = listed(considered, room.available, rep_ids, top_k, answer.get("expected_value"))
     if considered.scores is not None and len(considered.candidates):
-        language = considered.in_force.rules.language
+        texts = considered.in_force.texts
         parts = considered.scores.lead_reasons(considered.screening.eligible, top_k)
-        answer["lead_reasons"] = [reason(part, lead_text(part, language)) for part in parts]
+        answer["lead_reasons"] = [reason(part, texts.of_lead(part)) for part in parts]
     else:
         answer["lead_reasons"] = []
     return answer
@@ -82,12 +82,12 @@ def parts_of_uplift(considered: Considered, candidate: int, k: int | None = 5) -
     scores, interval = considered.scores, considered.uplift(candidate)
     if scores is None or interval is None:
         return {"probability": None, "uplift": NO_INTERVAL, "reasons": []}
-    rep, language = considered.candidates[candidate], considered.in_force.rules.language
-    parts = scores.reasons(int(considered.places[candidate]), considered.screening.eligible, k) if k else []
+    place, texts = int(considered.places[candidate]), considered.in_force.texts
+    parts = scores.reasons(place, considered.screening.eligible, k) if k else []
     return {
         "probability": _shown(considered, candidate),
         "uplift": asdict(interval),
-        "reasons": [reason(part, reason_text(part, rep, language)) for part in parts],
+        "reasons": [reason(part, texts.of_rep(place, part)) for part in parts],
     }
 
 

@@ -34,6 +34,7 @@ from serving.pages.app import Pages
 from serving.parts import Parts
 from serving.problems import MEDIA_TYPE, Problem, invalid, problem_of, retry_later
 from serving.quotas import FailedTries, Quota
+from serving.routes_quick import quick_routes
 
 OPEN: Rules = {
     ("GET", "/openapi.json"): ANYONE,
@@ -72,6 +73,7 @@ def build_app() -> FastAPI:
     bearer = Security(HTTPBearer(auto_error=False))
     app = FastAPI(title="leadmatch", docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.parts = None
+    app.router.routes += quick_routes()  # before those that are declared: the first that fits answers
     for routes in ROUTES:
         app.include_router(routes.router, dependencies=[bearer])
     app.add_api_route("/docs", docs, include_in_schema=False)

@@ -67,6 +67,8 @@ class Gate:
     ) -> None:
         self._app = app
         self._paths = [(compile_path(path)[0], method, path, rule) for (method, path), rule in rules.items()]
+        # Most addresses have no parameter: what is declared for them need not be looked for at each request.
+        self._known = {path: self._declared(path) for _, path in rules if "{" not in path}
         self._find_key = find_key
         self._quota = quota
         self._failed = failed
@@ -77,7 +79,7 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        found = [(path, method, rule) for regex, method, path, rule in self._paths if regex.match(scope["path"])]
+        found = self._known.get(scope["path"]) or self._declared(scope["path"])
         mine = next(((path, rule) for path, method, rule in found if method == scope["method"]), None)
         state = scope.setdefault("state", {})
         state["route"] = mine[0] if mine else "unknown"
@@ -93,6 +95,10 @@ class Gate:
             if caller.role not in mine[1].roles:
                 raise Problem(403, f"A key of the role {caller.role} may not do this.")
         await self._app(scope, receive, send)
+
+    def _declared(self, address: str) -> list[tuple[str, str, Rule]]:
+        """Path, method and rule of every route at an address."""
+        return [(path, method, rule) for regex, method, path, rule in self._paths if regex.match(address)]
 
     async def _caller(self, scope: Scope) -> Caller:
         presented = _bearer(scope["headers"])

@@ -105,6 +105,7 @@ class Bodies:
             value = await _read(body)
             if scope["path"] in self._limits.object_paths and not isinstance(value, dict):
                 raise Problem(422, "The body must be an object.", [FieldError("body", "must be an object")])
+            scope["state"]["body"] = value
             receive = _replayed(body, receive)
         is_long = scope["path"] in self._limits.long_paths
         lane = self._long_lane if is_long else self._lane

@@ -7,7 +7,9 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Protocol
 
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from data.errors import BusyError, InputError
 from data.store import policies, records, roster
@@ -18,10 +20,12 @@ from serving.policy.bounds import Comings
 from serving.policy.eligibility import Screener
 from serving.policy.routes import Routes
 from serving.policy.rulebook import RuleBook, default_rule_book, parse_rule_book
+from serving.reasons import ReasonTexts
 from serving.scorer import Scorer
 
 BY_RECORD = frozenset({"performance", "value_tiers", "points_queue"})
 BY_RESPONSE = "fastest_responder"
+MOST_WORDINGS = 20_000  # of reasons: some megabytes
 RENEWED_EVERY = timedelta(seconds=10)  # full looks at the states, where a method goes by them
 
 
@@ -53,10 +57,19 @@ class InForce:
         return self.loaded is not None and self.loaded.model.speaks
 
     @cached_property
-    def rep_heads(self) -> list[tuple[bytes, bytes]]:
+    def rep_heads(self) -> NDArray[np.object_]:
         """How each rep of the roster begins in a score, as JSON: while she is not available, and while she is."""
         begun = [orjson.dumps({"rep_id": rep.rep_id, "rep_name": rep.name})[:-1] for rep in self.roster.reps]
-        return [(each + b',"available":false', each + b',"available":true') for each in begun]
+        heads = np.empty((len(begun), 2), dtype=object)
+        for free, said in enumerate((b',"available":false,"probability":', b',"available":true,"probability":')):
+            heads[:, free] = [each + said for each in begun]
+        return heads
+
+    @cached_property
+    def texts(self) -> ReasonTexts:
+        """The sentences of the reasons, whose wordings stay from one lead to the next."""
+        terms = self.scorer.terms if self.scorer else ()
+        return ReasonTexts(self.roster.reps, terms, self.rules.language, most=MOST_WORDINGS)
 
     @cached_property
     def comings(self) -> Comings:

@@ -1,6 +1,6 @@
 """Contributions -> sentences that a manager can read aloud, in English and Chinese."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from functools import lru_cache
 from numbers import Real
@@ -16,48 +16,58 @@ LONGEST_VALUE = 40  # characters; a longer value is cut, the exact one stands be
 NEW_FOR_DAYS = 180.0
 NAME_HERE, POINTS_HERE = "\ue000", "\ue001"  # private characters: `_readable` lets none into a value
 MOST_WORDINGS = 200_000  # kept for a batch
+LEAD_S_OWN = -2  # in the place of a rep
 TINY = 0.0005  # in probability: a smaller difference would print as 0.0 points
 
 
 def reason_text(contribution: Contribution, rep: Rep, language: Language) -> str:
     """Why this rep: one contribution to the rep's uplift as a sentence with the value seen and its points."""
-    return _fill(_sentence(contribution, rep, language), contribution, language, rep=name_of(rep))
+    points = points_text(contribution.contribution, language)
+    return _fill(_sentence(contribution, rep, language), contribution, language, rep=name_of(rep), points=points)
 
 
 class ReasonTexts:
     """The same sentences for many leads: each wording is made once, then only name and points are put in."""
 
-    def __init__(self, reps: Sequence[Rep], terms: Sequence[Term], language: Language) -> None:
-        self._reps, self._terms, self._language = reps, terms, language
+    def __init__(
+        self, reps: Sequence[Rep], terms: Sequence[Term], language: Language, *, most: int = MOST_WORDINGS
+    ) -> None:
+        self._reps, self._terms, self._language, self._most = reps, terms, language, most
         self._names = [name_of(rep) for rep in reps]
-        self._known: dict[tuple[int, Any, bool, int], str] = {}
+        self._known: dict[tuple[Any, ...], str] = {}
 
     def text(self, rep: int, term: int, value: Any, share: float) -> str:
         """As `reason_text` puts the contribution `share` of one term to the rep's uplift, at the value seen."""
+        named = self._terms[term]
+        return self.of_rep(rep, Contribution(named.feature, value, share, named.kind))
+
+    def of_rep(self, rep: int, part: Contribution) -> str:
+        """As `reason_text` puts a contribution to the uplift of the rep at this place."""
         # What a rep states of herself changes the wording of a match; elsewhere only her name is put in.
-        own = rep if self._terms[term].kind == "match" else -1
-        key = (term, value, share >= 0, own)
+        own = rep if part.kind == "match" else -1
+        return self._filled(own, part, lambda: _sentence(part, self._reps[rep], self._language), self._names[rep])
+
+    def of_lead(self, part: Contribution) -> str:
+        """As `lead_text` puts a contribution to the lead's own probability."""
+        return self._filled(LEAD_S_OWN, part, lambda: _lead_sentence(part, self._language), "")
+
+    def _filled(self, own: int, part: Contribution, sentence: Callable[[], str], name: str) -> str:
+        value, kind = part.value, type(part.value)
+        # 1, 1.0 and True are equal to Python, but are not worded alike.
+        key = (own, part.feature, part.kind, kind, repr(value) if kind is list else value, part.contribution >= 0)
         pattern = self._known.get(key)
         if pattern is None:
-            if len(self._known) >= MOST_WORDINGS:
+            if len(self._known) >= self._most:
                 self._known.clear()
-            pattern = self._known[key] = self._worded(rep, term, value, share)
-        points = points_text(share, self._language)
-        return pattern.replace(NAME_HERE, self._names[rep]).replace(POINTS_HERE, points)
-
-    def _worded(self, rep: int, term: int, value: Any, share: float) -> str:
-        told = Contribution(self._terms[term].feature, value, share, self._terms[term].kind)
-        sentence = _sentence(told, self._reps[rep], self._language)
-        shown = _value(told, self._language)
-        seen = _seen(told, self._language, shown)
-        return sentence.format(rep=NAME_HERE, seen=seen, value=shown, points=POINTS_HERE)
+            pattern = self._known[key] = _fill(sentence(), part, self._language, rep=NAME_HERE, points=POINTS_HERE)
+        points = points_text(part.contribution, self._language)
+        return pattern.replace(NAME_HERE, name).replace(POINTS_HERE, points)
 
 
 def lead_text(contribution: Contribution, language: Language) -> str:
     """Why this lead is hot or cold: one contribution to the lead's own probability as a sentence."""
-    kind = "other" if _is_rest(contribution) else "lead"
-    sentence = phrases.REASON[language][kind, contribution.contribution >= 0]
-    return _fill(sentence, contribution, language, rep="")
+    points = points_text(contribution.contribution, language)
+    return _fill(_lead_sentence(contribution, language), contribution, language, rep="", points=points)
 
 
 def over_text(
@@ -151,6 +161,11 @@ def _sentence(contribution: Contribution, rep: Rep, language: Language) -> str:
     )  # fmt: skip
 
 
+def _lead_sentence(contribution: Contribution, language: Language) -> str:
+    kind = "other" if _is_rest(contribution) else "lead"
+    return phrases.REASON[language][kind, contribution.contribution >= 0]
+
+
 def _tone(contribution: Contribution) -> tuple[str, bool]:
     """Which row of the table a contribution of the rep part takes."""
     good = contribution.contribution >= 0
@@ -180,14 +195,9 @@ def _stated_fit(contribution: Contribution, rep: Rep) -> str | None:
     return None if holds else by_name.get(contribution.feature.lower())
 
 
-def _fill(sentence: str, contribution: Contribution, language: Language, *, rep: str) -> str:
+def _fill(sentence: str, contribution: Contribution, language: Language, *, rep: str, points: str) -> str:
     value = _value(contribution, language)
-    return sentence.format(
-        rep=rep,
-        seen=_seen(contribution, language, value),
-        value=value,
-        points=points_text(contribution.contribution, language),
-    )
+    return sentence.format(rep=rep, seen=_seen(contribution, language, value), value=value, points=points)
 
 
 def _topic(contribution: Contribution, language: Language) -> str:

@@ -9,18 +9,21 @@ from numpy.typing import NDArray
 from serving.consider import Considered
 from serving.encoding import encoded
 from serving.policy.exploration import Flags
-from serving.reasons import reason_text
 from training.explain import Contribution
 
 MOST_EXPLAINED = 5  # reps who get reasons unasked
 MOST_NAMED = 50  # and of those whom the request names
-NOT_EXPLAINED, UNKNOWN = b"[]", b"null"
+NOT_EXPLAINED, UNKNOWN = b"[]},", b"null"
 
 
 def best_first(considered: Considered) -> NDArray[np.intp]:
     """Candidates by probability; equals by id, so that the same question has the same answer."""
-    rank = considered.in_force.roster.id_ranks[considered.places]
-    return np.lexsort((rank, -np.nan_to_num(considered.probability)))
+    probability = np.nan_to_num(considered.probability)
+    order = np.argsort(-probability)
+    ranked = probability[order]
+    if (ranked[1:] != ranked[:-1]).all():  # to sort by two keys takes several times as long
+        return order
+    return np.lexsort((considered.in_force.roster.id_ranks[considered.places], -probability))
 
 
 def listed(
@@ -38,26 +41,19 @@ def listed(
         shown = np.array(kept, dtype=np.intp)
     many = len(shown)
     explained = min(many, MOST_EXPLAINED if rep_ids is None else MOST_NAMED)
-    heads = considered.in_force.rep_heads
-    places = considered.places[shown].tolist()
-    columns = [
-        [heads[place][free] for place, free in zip(places, available[shown].tolist(), strict=True)],
-        *_numbers(considered, shown, value),
-        _reasons(considered, shown[:explained], top_k) + [NOT_EXPLAINED] * (many - explained),
-    ]
-    names: list[bytes] = [
-        b',"probability":', b',"uplift":{"value":', b',"low":', b',"high":',
-        *([b'},"expected_revenue":', b',"reasons":'] if value is not None else [b'},"reasons":']),
-    ]  # fmt: skip
-    # Name and value in turn, rep after rep; each rep but the last is followed by a comma.
-    width = 2 * len(columns)
-    pieces = [b"},"] * (width * many)
-    for place, column in enumerate(columns):
-        pieces[2 * place :: width] = column
-    for place, name in enumerate(names):
-        pieces[2 * place + 1 :: width] = [name] * many
+    free = available[shown].astype(np.intp)
+    reasons = b'},"reasons":' if value is None else b',"reasons":'
+    # One rep, head and figures left out; what stays the same from rep to rep is one piece.
+    piece = [b"", b"", b',"uplift":{"value":', b"", b',"low":', b"", b',"high":', b""]
+    piece += [reasons + NOT_EXPLAINED] if value is None else [b'},"expected_revenue":', b"", reasons + NOT_EXPLAINED]
+    width, pieces = len(piece), piece * many
+    pieces[0::width] = considered.in_force.rep_heads[considered.places[shown], free].tolist()
+    for place, figures in enumerate(_numbers(considered, shown, value)):
+        pieces[2 * place + 1 :: width] = figures
+    for place, told in enumerate(_reasons(considered, shown[:explained], top_k), start=1):
+        pieces[place * width - 1] = reasons + told + b"},"
     if many:
-        pieces[-1] = b"}"
+        pieces[-1] = pieces[-1][:-1]  # no comma after the last
     return orjson.Fragment(b"[" + b"".join(pieces) + b"]")
 
 
@@ -84,11 +80,12 @@ def _numbers(considered: Considered, shown: NDArray[np.intp], value: float | Non
 
 
 def _reasons(considered: Considered, explained: NDArray[np.intp], k: int) -> list[bytes]:
-    scores, language = considered.scores, considered.in_force.rules.language
+    scores, texts = considered.scores, considered.in_force.texts
     if scores is None or not len(explained):
-        return [NOT_EXPLAINED] * len(explained)
-    found = scores.reasons_of(considered.places[explained], considered.screening.eligible, k)
+        return []
+    places = considered.places[explained]
+    found = scores.reasons_of(places, considered.screening.eligible, k)
     return [
-        encoded([reason(part, reason_text(part, rep, language)) for part in parts])
-        for rep, parts in zip([considered.candidates[place] for place in explained], found, strict=True)
+        encoded([reason(part, texts.of_rep(place, part)) for part in parts])
+        for place, parts in zip(places.tolist(), found, strict=True)
     ]

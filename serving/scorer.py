@@ -72,23 +72,29 @@ class LeadScores:
         self.lead = lead
         self.warnings = warnings
         model = scorer.model
-        self._f = model.lead_model.log_odds_of(np.array(row))
+        self._encoded = np.array(row)
+        self._f = model.lead_model.log_odds_of(self._encoded)
         self._parts = scorer.columns.parts(row, at_days)
         self._weights = model.calibration.slope * self._parts.weights
         self.log_odds = self._weights @ self._parts.rows
         self.log_odds += model.calibration.apply(self._f)
         self.probability = expit(self.log_odds)
         self._rotation: tuple[np.ndarray | None, np.ndarray] = (None, np.empty(0))
+        self._baseline: tuple[np.ndarray | None, float] = (None, np.nan)
 
     @cached_property
     def expected_value(self) -> float | None:
         """What the lead is worth once it is won, whoever wins it; None where the model cannot tell."""
         model = self.scorer.model.value_model
-        return None if model is None else model.expected_of(np.array(self.row))
+        return None if model is None else model.expected_of(self._encoded)
 
     def baseline(self, eligible: np.ndarray) -> float:
         """What rotation would give: the mean probability over the eligible reps. eligible : bool (n_reps,)."""
-        return float(self.probability[eligible].mean())
+        asked, baseline = self._baseline
+        if asked is not eligible:
+            baseline = float(self.probability[eligible].mean())
+            self._baseline = (eligible, baseline)
+        return baseline
 
     def uplifts(self, reps: np.ndarray, eligible: np.ndarray, level: float = 0.9) -> Intervals:
         """P under each of `reps` (places, (k,)) less the baseline, with its interval.
@@ -152,7 +158,7 @@ class LeadScores:
     def lead_reasons(self, eligible: np.ndarray, k: int = 5) -> list[Contribution]:
         """The lead's own waterfall, from the average lead's rotation probability to this one's: k parts and `other`."""
         model = self.scorer.model
-        parts = model.lead_model.contributions_of(np.array(self.row))
+        parts = model.lead_model.contributions_of(self._encoded)
         here_alone = model.calibration.apply(self._f)
         rep_level = float(np.mean(self.log_odds[eligible])) - here_alone
         base = float(model.calibration.apply(parts[-1])) + rep_level

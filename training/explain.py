@@ -61,11 +61,11 @@ def secants(probability: np.ndarray, log_odds: np.ndarray, reps: np.ndarray) -> 
 
     probability, log_odds : (n_reps,); reps : places, (k,). Shape (k, n_reps).
     """
-    p, eta = probability[reps, None], log_odds[reps, None]
-    slopes, gap = p - probability, eta - log_odds
-    row, place = np.nonzero(np.abs(gap) <= 1e-9)  # few, each rep's own among them
-    gap[row, place] = 1.0
-    slopes[row, place] = (p * (1 - p))[row, 0]
+    p, eta = probability.take(reps), log_odds.take(reps)
+    slopes, gap = p[:, None] - probability, eta[:, None] - log_odds
+    near = np.flatnonzero(np.abs(gap) <= 1e-9)  # few, each rep's own among them
+    gap.reshape(-1)[near] = 1.0
+    slopes.reshape(-1)[near] = (p * (1 - p)).take(near // len(probability))
     slopes /= gap
     return slopes
 
@@ -81,7 +81,7 @@ def shares_of_uplift(
     """
     slopes = secants(probability, log_odds, reps)
     slopes *= rotation
-    return slopes.sum(axis=1)[:, None] * parts[:, reps].T - slopes @ parts.T
+    return slopes.sum(axis=1)[:, None] * parts.take(reps, axis=1).T - slopes @ parts.T
 
 
 def largest(
@@ -104,10 +104,11 @@ def largest_of_each(
 ) -> list[list[Contribution]]:
     """The same for several reps at once. values : what each sees; shares : (n, n_terms)."""
     orders = np.argsort(-np.abs(shares), axis=1, kind="stable").tolist()
+    features, kinds = [name.feature for name in names], [name.kind for name in names]
     found = []
     for seen, own, order in zip(values, shares.tolist(), orders, strict=True):
         made = [
-            Contribution(names[place].feature, seen[place], own[place], names[place].kind)
+            Contribution(features[place], seen[place], own[place], kinds[place])
             for place in order[:k]
             if own[place] != 0.0
         ]

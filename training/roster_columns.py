@@ -35,7 +35,7 @@ class Tenure:
 
     day: float  # since 1970; NaN: no day yet
     days: tuple[int | None, ...]  # None where the day of hiring is not known
-    ramps: tuple[np.ndarray, ...]  # the columns of f(x, r) that follow from it
+    rows: np.ndarray  # every row that a lead may touch: effects, then each match's levels, then the day's ramps
 
 
 class RosterColumns:
@@ -45,8 +45,8 @@ class RosterColumns:
         roster = RosterModel(model, reps)
         self.model = model
         self._matches = roster.matches
-        self._effects = np.ascontiguousarray(roster.effects.T)
-        width, self._n_reps = self._effects.shape
+        width, self._n_reps = roster.effects.shape[1], len(self._matches.hired_days)
+        self._tenure = Tenure(np.nan, (), self._laid_out(roster.effects.T))
         # z' S z is a sum over pairs of columns of z; each pair's entry of S, over all reps, is a row here.
         first, second = np.triu_indices(width)
         twice = np.where(first == second, 1.0, 2.0)
@@ -56,22 +56,18 @@ class RosterColumns:
         self._row_of_pair = np.zeros((width, width), dtype=np.intp)
         self._row_of_pair[first, second] = np.arange(len(first))
         self._row_of_pair[second, first] = np.arange(len(first))
-        self._pair_width = model.pair_design.width
-        self._tenure = Tenure(np.nan, (), ())
 
     def parts(self, row: Sequence[float], at_days: float) -> LeadParts:
         """What a lead touches; row : encoded, n_features long; at_days : the moment, in days since 1970 UTC."""
         places, values = self.model.lead_design.touched(row)
-        touched, many = np.array(places), len(places)
-        matches = len(self.model.pair_design.matches)
-        rows = np.empty((many + self._pair_width, self._n_reps))
-        self._effects.take(touched, axis=0, out=rows[:many], mode="clip")  # "raise" would go through a buffer
-        for match in range(matches):
-            rows[many + match] = self._matches.matched_row(row, match)
-        if self.model.pair_design.tenure:
-            for place, ramp in enumerate(self.tenure(at_days).ramps, start=many + matches):
-                rows[place] = ramp
-        return LeadParts(touched, np.concatenate([values, self.model.effects.beta]), rows)
+        fitting = [
+            0 if begin is None else begin + self._matches.level(row, match)
+            for match, begin in enumerate(self._first_levels)
+        ]
+        rows = self.tenure(at_days).rows.take(places + fitting + self._ramps, axis=0, mode="clip")
+        for match in self._lists:
+            rows[len(places) + match] = self._matches.matched_row(row, match)
+        return LeadParts(np.array(places), np.array(values + self._beta), rows)
 
     def variance(self, parts: LeadParts) -> np.ndarray:
         """The variance of each rep's own part before recalibration, z' S_r z, shape (n_reps,).
@@ -89,8 +85,26 @@ class RosterColumns:
             hired = self._matches.hired_days
             days = np.maximum(np.floor(at_days) - np.floor(hired), 0.0)
             known = tuple(None if math.isnan(each) else int(each) for each in days)
-            self._tenure = Tenure(math.floor(at_days), known, tuple(self._matches.ramps(at_days, hired)))
+            rows = self._tenure.rows.copy()  # a request of yesterday may still read the others
+            for place, ramp in zip(self._ramps, self._matches.ramps(at_days, hired), strict=False):
+                rows[place] = ramp
+            self._tenure = Tenure(math.floor(at_days), known, rows)
         return self._tenure
+
+    def _laid_out(self, effects: np.ndarray) -> np.ndarray:
+        """Every row that a lead may touch, so that one `take` gathers a lead's. effects : (width, n_reps)."""
+        design, whole, rows = self.model.pair_design, [effects], len(effects)
+        self._first_levels: list[int | None] = []  # of each match, its row; None: put together lead by lead
+        for match in range(len(design.matches)):
+            levels = self._matches.levels(match)
+            self._first_levels.append(None if levels is None else rows)
+            whole += [] if levels is None else [levels]
+            rows += 0 if levels is None else len(levels)
+        self._lists = [match for match, begin in enumerate(self._first_levels) if begin is None]
+        ramps = design.width - len(design.matches)
+        self._ramps = [rows + place for place in range(ramps)]
+        self._beta = self.model.effects.beta.tolist()
+        return np.vstack([*whole, np.zeros((ramps, self._n_reps))])
 
 
 @lru_cache(maxsize=64)
