@@ -18,7 +18,7 @@ from data.store.ledger import Ledger
 from pipelines import telling
 from pipelines.console import OUT
 from pipelines.demo_rows import NEVER_FEATURES, sendable
-from pipelines.demo_weeks import live_through
+from pipelines.demo_weeks import DAYS, LEADS_A_DAY, live_through
 from pipelines.progress import Step, on_terminal
 from pipelines.serve import Running, start
 from pipelines.train import train
@@ -90,7 +90,8 @@ def send_leads(crm: httpx.Client, world: World, *, step: Step) -> list[dict[str,
     """The decisions on leads that arrived in the last hours."""
     now = datetime.now(UTC).replace(microsecond=0)
     # Another batch each time the demo runs: a lead that was decided once keeps its decision.
-    leads = world.fresh_leads(SENT, int(now.timestamp()) % 1_000_000)
+    # Those with the numbers of the weeks before would have their telephones, too: the same customers.
+    leads = world.fresh_leads(DAYS * LEADS_A_DAY + SENT, int(now.timestamp()) % 1_000_000).tail(SENT)
     arrived = [now - timedelta(minutes=float(m)) for m in np.linspace(SPREAD_MINUTES, 0, SENT)]
     leads = leads.drop(columns=list(NEVER_FEATURES)).assign(created_at=[at.isoformat() for at in arrived])
     step(f"sending {SENT} leads to {crm.base_url}")

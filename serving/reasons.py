@@ -1,5 +1,6 @@
 """Contributions -> sentences that a manager can read aloud, in English and Chinese."""
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from functools import lru_cache
@@ -13,6 +14,7 @@ from training.explain import Contribution, Term
 
 Language = Literal["en", "zh"]
 LONGEST_VALUE = 40  # characters; a longer value is cut, the exact one stands beside the text
+NUMBER = re.compile(r"\d[\d,]*")
 NEW_FOR_DAYS = 180.0
 NAME_HERE, POINTS_HERE = "\ue000", "\ue001"  # private characters: `_readable` lets none into a value
 MOST_WORDINGS = 200_000  # kept for a batch
@@ -97,6 +99,15 @@ def over_text(
 def exclusion_text(reason: str, language: Language) -> str:
     """Why a rep was not asked, in the reader's language; a reason of an installation's own stays as it is."""
     return reason if language == "en" else phrases.EXCLUSION.get(reason, reason)
+
+
+def because_text(why: str, language: Language) -> str:
+    """Why there is no figure, or no claim, in the reader's language; an unknown reason stays as it is."""
+    if language == "en":
+        return why
+    numbers = iter(NUMBER.findall(why))
+    known = phrases.BECAUSE.get(NUMBER.sub("#", why))
+    return re.sub("#", lambda _: next(numbers), known) if known else why
 
 
 def unassigned_text(reason: str, language: Language) -> str:

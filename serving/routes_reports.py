@@ -3,20 +3,22 @@
 Every estimate is `{value, low, high}` with its 90 % interval; where a part of it cannot be given, it is null and `why`
 says so. Rates, gains and effects are in probability (0.02: two points). Each report begins with what it looked at:
 `as_of, since, until, team, level, window_days, target`, and `complete`, false while the figures are still being read.
+Where new figures take longer than `wait_ms`, the last ones are told (`as_of` says when), or 503 if there are none yet.
 """
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from serving import answers
 from serving.api import moment
 from serving.asked import json_reply, parts_of
 from serving.auth import Rules, keys_of
-from serving.problems import FieldError, Problem
-from serving.reports.desk import REPORTS, Asked
+from serving.problems import FieldError, Problem, retry_later
+from serving.reports.desk import REPORTS, Asked, NotYetError
 
 router = APIRouter(tags=["reports"])
 READERS = keys_of("manager", "analyst", "admin")
@@ -25,10 +27,28 @@ RULES: Rules = {("GET", f"/v1/reports/{name}"): READERS for name in REPORTS}
 Since = Annotated[str | None, Query(description="Decisions from this instant on (ISO 8601 with an offset).")]
 Until = Annotated[str | None, Query(description="Decisions before this instant.")]
 Team = Annotated[str | None, Query(max_length=200, description="One team of the roster.")]
+Wait = Annotated[int, Query(ge=0, le=10_000, description="How long to wait for figures newer than the last ones.")]
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """What every report may be asked."""
+
+    since: str | None
+    until: str | None
+    team: str | None
+    wait_ms: int
+
+
+def _stretch(since: Since = None, until: Until = None, team: Team = None, wait_ms: Wait = 1_500) -> Stretch:
+    return Stretch(since, until, team, wait_ms)
+
+
+Asking = Annotated[Stretch, Depends(_stretch)]
 
 
 @router.get("/v1/reports/lift")
-def lift(request: Request, since: Since = None, until: Until = None, team: Team = None) -> Response:
+def lift(request: Request, asking: Asking) -> Response:
     """Is it worth it? What the policy gained over its control, in conversions per lead.
 
     - `verdict {state, text {en, zh}}`: nothing_yet, too_early, disagree, gain, loss or unsure, in one sentence.
@@ -46,11 +66,11 @@ def lift(request: Request, since: Since = None, until: Until = None, team: Team 
 
     With a team: leads that only reps of this team could have got.
     """
-    return _told(request, Asked("lift", _moment("since", since), _moment("until", until), team))
+    return _told(request, "lift", asking)
 
 
 @router.get("/v1/reports/load")
-def load(request: Request, since: Since = None, until: Until = None, team: Team = None) -> Response:
+def load(request: Request, asking: Asking) -> Response:
     """Who carries how much, over whole UTC days; counts of leads, which are facts and have no interval.
 
     - `reps [{rep_id, name, team, away, absent_from, absent_until, open, capacity, open_share, today, daily_limit,
@@ -59,11 +79,11 @@ def load(request: Request, since: Since = None, until: Until = None, team: Team 
       `by_chance` what the logged chances gave on average.
     - `teams [{team, reps, here, open, capacity, given}]`, `gini_of_counts`, `unassigned`, `by_day [{day, leads}]`.
     """
-    return _told(request, Asked("load", _moment("since", since), _moment("until", until), team))
+    return _told(request, "load", asking)
 
 
 @router.get("/v1/reports/fairness")
-def fairness(request: Request, since: Since = None, until: Until = None, team: Team = None) -> Response:
+def fairness(request: Request, asking: Asking) -> Response:
     """Is it fair? Shares of value over whole UTC days; a lead's value is its chance to convert whoever gets it.
 
     - `reps [{rep_id, name, team, newcomer, leads, leads_by_rotation, leads_by_chance, value, value_by_rotation,
@@ -75,22 +95,22 @@ def fairness(request: Request, since: Since = None, until: Until = None, team: T
     - `order {tilt, p_value, biased}`: whether the roster's order plays a part in the draw.
     - `draw {pairs, p_value, biased, furthest}`: whether any rep got more of any source than the logged chances explain.
     """
-    return _told(request, Asked("fairness", _moment("since", since), _moment("until", until), team))
+    return _told(request, "fairness", asking)
 
 
 @router.get("/v1/reports/response")
-def response(request: Request, since: Since = None, until: Until = None, team: Team = None) -> Response:
+def response(request: Request, asking: Asking) -> Response:
     """How long leads wait for their first call, in minutes from when the rep got them.
 
     `all`, `reps [{rep_id, name, ...}]`, `sources [{source, ...}]` and `grades [{grade, ...}]`, each with `leads`,
     `called`, `median`, `ninth_of_ten` (those still waiting are reckoned in), `in_time` (share of those whose deadline
     is over or kept) and `overdue`; `deadline_minutes` by grade.
     """
-    return _told(request, Asked("response", _moment("since", since), _moment("until", until), team))
+    return _told(request, "response", asking)
 
 
 @router.get("/v1/reports/sources")
-def sources(request: Request, since: Since = None, until: Until = None, team: Team = None) -> Response:
+def sources(request: Request, asking: Asking) -> Response:
     """What each source brings.
 
     `all` and `sources [{source, ...}]` with `leads`, `share`, `quality` (mean chance to convert whoever gets the
@@ -98,11 +118,11 @@ def sources(request: Request, since: Since = None, until: Until = None, team: Te
     `value`, `value_sum` and `lost_reasons [{reason, leads, share}]`; `lost_reasons` of all;
     `funnel [{step, leads, share}]` from arrived to won.
     """
-    return _told(request, Asked("sources", _moment("since", since), _moment("until", until), team))
+    return _told(request, "sources", asking)
 
 
 @router.get("/v1/reports/reps")
-def reps(request: Request, since: Since = None, until: Until = None, team: Team = None) -> Response:
+def reps(request: Request, asking: Asking) -> Response:
     """What came of each rep's leads, and her strengths as the model sees them.
 
     `reps [{rep_id, name, team, leads, open, won, lost, mature, conversion, expected, above_expected,
@@ -110,24 +130,28 @@ def reps(request: Request, since: Since = None, until: Until = None, team: Team 
     the reps' spread is noise; `model {overall, strengths [{feature, level, value, low, high, clear}], told_apart,
     unit}` are the model's effects, `clear` where the interval excludes 0. `verdict` and `notes` say how far to trust.
     """
-    return _told(request, Asked("reps", _moment("since", since), _moment("until", until), team))
+    return _told(request, "reps", asking)
 
 
 @router.get("/v1/reports/alerts")
-def alerts(request: Request, since: Since = None, until: Until = None, team: Team = None) -> Response:
+def alerts(request: Request, asking: Asking) -> Response:
     """What needs somebody's attention.
 
     `checks [{kind, severity, raised, text {en, zh}, ...}]` of the kinds overdue, stuck, unassigned, drift, calibration,
     holdout_against_replay and draw; `alerts` are the raised ones, worst first. The first three count leads and list
     the oldest as `items [{decision_id, lead_id, rep_id, grade, due_at or since}]`.
     """
-    return _told(request, Asked("alerts", _moment("since", since), _moment("until", until), team))
+    return _told(request, "alerts", asking)
 
 
-def _told(request: Request, asked: Asked) -> Response:
+def _told(request: Request, name: str, asking: Stretch) -> Response:
+    asked = Asked(name, _moment("since", asking.since), _moment("until", asking.until), asking.team)
     if asked.since and asked.until and asked.until <= asked.since:
         raise Problem(422, "The stretch of time is empty.", [FieldError("until", "must lie after since")])
-    return json_reply(answers.encoded(parts_of(request).reports.report(asked)))
+    try:
+        return json_reply(answers.encoded(parts_of(request).reports.report(asked, within_s=asking.wait_ms / 1000)))
+    except NotYetError:
+        raise retry_later(503, "The figures are being worked out from the ledger; ask again.") from None
 
 
 def _moment(name: str, text: str | None) -> datetime | None:

@@ -53,6 +53,7 @@ def shoot(browser: Browser, url: str, settings: Settings, language: str) -> None
     addresses["rules-edit"] = "/rules/edit"
     for name, address in addresses.items():
         page.goto(url + address)
+        page.wait_for_selector("main:not(:has([data-again], [hx-trigger=load] .skeleton))")
         page.wait_for_load_state("networkidle")
         save(page, f"{name}.{language}")
     page.emulate_media(color_scheme="dark")

@@ -1,5 +1,7 @@
 """The figures behind the pages: hand cases, known truths, and the routes."""
 
+import re
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +14,8 @@ from data.store.facts import ChanceSums
 from serving.policy.pace import Pace
 from serving.policy.price_book import SeenLead, Standing
 from serving.policy.rulebook import Prices, RuleBook
-from serving.reports import alerts, fairness, lift, load, reps, response, sources
+from serving.reasons import because_text
+from serving.reports import alerts, desk, fairness, lift, load, reps, response, sources
 from serving.reports.desk import REPORTS
 from serving.reports.facts import MICROSECONDS_A_DAY, MOMENTS, NUMBERS, WORDS, Columns, facts_of
 from serving.reports.floor_price import floor_price
@@ -20,6 +23,7 @@ from serving.reports.shares import gini
 from serving.reports.view import View, days
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
+PATIENT = {"wait_ms": 10_000}  # a slow machine is not what these tests are about
 TWO = (Rep("R-1", name="Li", team="north"), Rep("R-2", name="Wu", team="south"))
 
 
@@ -388,10 +392,55 @@ def test_changed_facts_take_their_place_and_old_readers_see_the_old(rng):
 
 @pytest.mark.parametrize("name", REPORTS)
 def test_an_empty_ledger_has_every_report_and_says_why_it_is_empty(shared_desk, name):
-    answer = shared_desk.call("GET", f"/v1/reports/{name}", role="manager", since="2026-01-01T00:00:00Z")
+    answer = shared_desk.call("GET", f"/v1/reports/{name}", role="manager", since="2026-01-01T00:00:00Z", **PATIENT)
     assert answer.status_code == 200, answer.text
     assert answer.json()["complete"] is True
     assert answer.json()["since"] is not None
+
+
+def whys(told):
+    """Every reason for which a report has no figure."""
+    if isinstance(told, dict):
+        return {told["why"]} if "why" in told else set().union(*map(whys, told.values()))
+    return set().union(*map(whys, told)) if isinstance(told, list) else set()
+
+
+def test_what_an_empty_report_says_is_said_in_chinese_too(shared_desk):
+    said = set()
+    for name in REPORTS:
+        said |= whys(shared_desk.call("GET", f"/v1/reports/{name}", role="manager", **PATIENT).json())
+    assert len(said) > 5
+    for why in said:
+        chinese = because_text(why, "zh")
+        assert chinese != why, why
+        assert re.findall(r"\d+", chinese) == re.findall(r"\d+", why)
+
+
+def test_nobody_waits_for_a_report_that_takes_long(shared_desk, monkeypatch):
+    may_end, made = threading.Event(), []
+
+    def slow(view):
+        assert may_end.wait(30)
+        made.append(view.at)
+        return view.scope()
+
+    def ask(wait_ms):
+        return shared_desk.call("GET", "/v1/reports/response", role="manager", wait_ms=wait_ms, team="slow")
+
+    monkeypatch.setitem(desk.REPORTS, "response", slow)
+    first = ask(0)
+    assert first.status_code == 503
+    assert first.headers["Retry-After"] == "1"
+    may_end.set()
+    one = ask(10_000)
+    assert one.status_code == 200
+    monkeypatch.setattr(desk.Kept, "fresh", False)
+    may_end.clear()
+    assert ask(0).json() == one.json()  # the last one, while the next is being made
+    assert len(made) == 1
+    may_end.set()
+    assert ask(10_000).status_code == 200
+    assert len(made) >= 2
 
 
 @pytest.mark.parametrize(
@@ -410,23 +459,23 @@ def test_reports_are_not_for_reps_or_the_crm(shared_desk):
 
 
 def test_reports_follow_the_service(desk_on_each):
-    desk = desk_on_each
-    desk.roster({"rep_id": "R-1", "team": "north"}, {"rep_id": "R-2"})
+    service = desk_on_each
+    service.roster({"rep_id": "R-1", "team": "north"}, {"rep_id": "R-2"})
     for number in range(12):
-        assert desk.assign(f"L-{number}", source="web", industry="retail").status_code == 200
-    told = desk.call("GET", "/v1/reports/sources", role="manager").json()
+        assert service.assign(f"L-{number}", source="web", industry="retail").status_code == 200
+    told = service.call("GET", "/v1/reports/sources", role="manager", **PATIENT).json()
     assert told["sources"][0]["leads"] == 12
     assert told["sources"][0]["quality"]["value"] > 0
-    desk.now += timedelta(days=1)
-    given = desk.call("GET", "/v1/reports/load", role="manager").json()
+    service.now += timedelta(days=1)
+    given = service.call("GET", "/v1/reports/load", role="manager", **PATIENT).json()
     assert sum(rep["given"] for rep in given["reps"]) == 12
     assert sum(rep["by_rotation"] for rep in given["reps"]) == pytest.approx(12)
     assert sum(rep["by_chance"] for rep in given["reps"]) == pytest.approx(12)
-    late = desk.call("GET", "/v1/reports/alerts", role="manager").json()
+    late = service.call("GET", "/v1/reports/alerts", role="manager", **PATIENT).json()
     overdue = next(check for check in late["checks"] if check["kind"] == "overdue")
     assert overdue["count"] == 12
     assert overdue["items"][0]["lead_id"] == "L-0"
-    assert desk.call("GET", f"/v1/decisions/{overdue['items'][0]['decision_id']}", role="manager").status_code == 200
+    assert service.call("GET", f"/v1/decisions/{overdue['items'][0]['decision_id']}", role="manager").status_code == 200
 
 
 def test_the_floor_has_its_price_and_says_why_it_has_none():

@@ -192,11 +192,12 @@ def _once(places: Iterable[Place]) -> Iterable[Place]:
 
 
 def open_of_rep(conn: Connection, rep_id: str, *, limit: int) -> list[str]:
-    """The ids of decisions whose leads the rep works now and are open, the oldest first."""
+    """The ids of decisions whose leads the rep works now and are open: those not called yet first, the oldest first."""
     theirs = select(decision_states.c.decision_id).where(
         decision_states.c.rep_id == rep_id, decision_states.c.status == "open"
     )
-    return list(conn.execute(theirs.order_by(decision_states.c.given_at).limit(limit)).scalars())
+    called = decision_states.c.contacted_at.is_not(None)
+    return list(conn.execute(theirs.order_by(called, decision_states.c.given_at).limit(limit)).scalars())
 
 
 def rows_of(conn: Connection, decision_ids: Sequence[str]) -> list[Listed]:

@@ -52,7 +52,7 @@ from serving.pages import (
 )
 from serving.pages.call import Api
 from serving.pages.render import page
-from serving.pages.visitor import PageRules, SignInNeededError
+from serving.pages.visitor import FiguresComingError, PageRules, SignInNeededError
 from serving.parts import Parts
 from serving.problems import Problem, problem_of
 from serving.quotas import FailedTries
@@ -118,6 +118,7 @@ def build_pages(api: Api, parts: Callable[[], Parts | None], settings: Settings)
         app.include_router(each.router, dependencies=[Depends(_admit)])
     app.mount("/static", StaticFiles(directory=STATIC))
     app.add_exception_handler(SignInNeededError, _to_sign_in)
+    app.add_exception_handler(FiguresComingError, _figures_coming)
     for known in (Problem, BusyError, ConflictError, InputError):
         app.add_exception_handler(known, _foreseen)
     app.add_exception_handler(HTTPException, _framework_error)
@@ -138,6 +139,10 @@ async def _to_sign_in(request: Request, _error: Exception) -> Response:
     if "hx-request" in request.headers:
         return Response(status_code=200, headers={"HX-Redirect": address})
     return RedirectResponse(address, 303)
+
+
+async def _figures_coming(request: Request, _error: Exception) -> Response:
+    return await _drawn(request, "coming.html", 200)
 
 
 async def _foreseen(request: Request, error: Exception) -> Response:

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from markupsafe import Markup, escape
 
 from serving.pages.words import Say
+from serving.reasons import because_text
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 
@@ -103,6 +104,10 @@ class Figures:
         if seconds < 2 * DAY:
             return self.say("time.hours", n=round(seconds / HOUR))
         return self.say("time.days", n=round(seconds / DAY))
+
+    def because(self, why: str) -> str:
+        """Why a figure is missing."""
+        return because_text(why, self.say.language)
 
     def exact(self, at: datetime) -> str:
         """The whole time in the reader's zone."""

@@ -8,7 +8,7 @@ from starlette.responses import RedirectResponse, Response
 from serving.pages.axis import axis_of
 from serving.pages.figures import Figures
 from serving.pages.render import figures_of, page
-from serving.pages.visitor import MANAGERS, STAFF, PageRules, ask, form_of
+from serving.pages.visitor import MANAGERS, STAFF, PageRules, ask, form_of, reports
 from serving.problems import Problem
 
 router = APIRouter()
@@ -25,7 +25,7 @@ METRICS = ("log_loss", "auc", "brier", "ece")
 async def champion(request: Request) -> Response:
     """The page; its list of versions comes by itself, for the registry may take seconds."""
     told = await ask(request, "GET", "/v1/model")
-    alerts = await ask(request, "GET", "/v1/reports/alerts")
+    alerts = (await reports(request, "alerts"))["alerts"]
     checks = {each["kind"]: each for each in alerts["checks"]}
     fig = figures_of(request)
     bins, deciles = checks["calibration"]["bins"], checks["drift"].get("deciles")
@@ -39,7 +39,7 @@ async def champion(request: Request) -> Response:
         calibration=checks["calibration"],
         reliability=_reliability(bins, fig) if bins else None,
         scores=_scores(deciles, fig) if deciles else None,
-        complete=alerts["complete"],
+        alerts=alerts,
     )
 
 
@@ -52,7 +52,9 @@ async def versions(request: Request) -> Response:
     try:
         found = (await ask(request, "GET", "/v1/model/versions"))["versions"]
     except Problem as problem:  # told where the list would be: the rest of the page does not need the registry
-        return page(request, template, rows=None, problem=problem.detail)
+        down = problem.status == 503
+        told_why = figures_of(request).say("model.registry_down") if down else problem.detail
+        return page(request, template, rows=None, problem=told_why)
     current = (told["champion"] or {}).get("model_version")
     losses = [each["metrics"].get("log_loss") for each in found]
     rows = [
@@ -137,8 +139,7 @@ def _scores(deciles: list[float], fig: Figures) -> dict[str, Any]:
         "series": [
             {"type": "bar", "data": [round(100 * share, 1) for share in deciles], "itemStyle": {"color": "$accent"},
              "barMaxWidth": 28,
-             "markLine": {"silent": True, "symbol": "none", "label": {"formatter": fig.say("model.as_trained"),
-                          "position": "insideEndTop", "color": "$muted"},
+             "markLine": {"silent": True, "symbol": "none", "label": {"show": False},
                           "lineStyle": {"color": "$muted", "type": "dashed"}, "data": [{"yAxis": usual}]}},
         ],
     }  # fmt: skip

@@ -23,7 +23,7 @@ from serving.pages.render import page
 from serving.pages.visitor import PageRules, Visitor, ask, form_of, parts_of, visitor_of
 from serving.parts import Parts
 from serving.problems import Problem
-from serving.reasons import exclusion_text, feature_text
+from serving.reasons import because_text, exclusion_text, feature_text, name_of
 from serving.retold import reasons_again
 from serving.text import clean_text
 
@@ -35,6 +35,7 @@ RULES: PageRules = {
     ("POST", "/my-leads/claim"): WORKERS,
     ("POST", "/my-leads/absence"): WORKERS,
 }
+MOST_SHOWN = 30  # cards at first; the others are a tap away
 MOST_OPEN, MOST_RECENT, MOST_DONE, MOST_REASONS = 100, 200, 10, 2
 MOST_POOLED, MOST_FACTS = 50, 4  # leads of the pool that are ranked; what is told of one of them
 UNTOLD = ("lead_id", "created_at")
@@ -68,13 +69,18 @@ async def my_leads(request: Request) -> Response:
     cards, done = await to_thread.run_sync(_read, parts_of(request), visitor, rep_id) if rep_id and rep else ([], [])
     pool = (await ask(request, "GET", "/v1/pool", rep_id=rep_id, limit=MOST_POOLED))["leads"] if rep else []
     asked = request.query_params.get("missed", "")
+    to_call = [card for card in cards if card.listed.contacted_at is None]
+    going = [card for card in cards if card.listed.contacted_at is not None]
+    most = MOST_OPEN if "all" in request.query_params else MOST_SHOWN
     return page(
         request,
         "my_leads.html",
         rep=rep,
         roster=sorted(roster, key=lambda each: each["name"] or each["rep_id"]),
-        to_call=[card for card in cards if card.listed.contacted_at is None],
-        going=[card for card in cards if card.listed.contacted_at is not None],
+        to_call=to_call[:most],
+        going=going[: max(most - len(to_call), 0)],
+        n_to_call=len(to_call),
+        n_going=len(going),
         done=done,
         pool=[_pooled(lead, visitor) for lead in pool],
         asked=asked,
@@ -163,12 +169,13 @@ def _read(parts: Parts, visitor: Visitor, rep_id: str) -> tuple[list[Card], list
 
 
 def _why(body: bytes | None, rep: Rep | None, visitor: Visitor) -> list[str]:
-    """What speaks most for this rep, as short sentences."""
+    """What speaks most for this rep, as short sentences that leave her name out: she reads them herself."""
     if body is None or rep is None:
         return []
     told = reasons_again(json.loads(body)["reasons"], rep, visitor.language)
     good = [each for each in told if each["contribution"] > 0 and each["feature"] != "other"]
-    return [POINTS_AT_END.sub("", each["text"]) for each in good[:MOST_REASONS]]
+    texts = (POINTS_AT_END.sub("", each["text"]) for each in good[:MOST_REASONS])
+    return [text.removeprefix(name_of(rep)).strip() for text in texts]
 
 
 def _pooled(lead: dict[str, Any], visitor: Visitor) -> dict[str, Any]:
@@ -180,7 +187,7 @@ def _pooled(lead: dict[str, Any], visitor: Visitor) -> dict[str, Any]:
         for name, value in stated.items()
         if isinstance(value, int | float) and not isinstance(value, bool)
     ]
-    why_not = exclusion_text(lead["why_not"] or "", visitor.language)
+    why_not = because_text(exclusion_text(lead["why_not"] or "", visitor.language), visitor.language)
     return lead | {"facts": [*words, *sizes][:MOST_FACTS], "why_not": why_not}
 
 

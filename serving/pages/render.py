@@ -1,5 +1,6 @@
 """Templates -> pages: everything is escaped, and a name that a template misspells is an error."""
 
+from collections import Counter
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from serving.auth import keys_of
 from serving.pages.figures import Figures, initials, instant
 from serving.pages.visitor import STAFF, Visitor, here, visitor_of
 from serving.pages.words import Say
+from serving.parts import Parts
+from serving.reports.desk import Asked
 
 FOLDER = Path(__file__).parent
 # The rail: (address, key of its word, icon, who sees it).
@@ -24,6 +27,12 @@ RAIL = (
     ("/model", "rail.model", "chip", STAFF),
     ("/my-leads", "rail.my_leads", "phone", keys_of("rep", "manager", "admin")),
 )
+
+# Which check of the alerts counts on which page; for those of "/assignments" its leads, else the check itself.
+ATTENTION = {
+    "unassigned": "/assignments", "overdue": "/sources", "stuck": "/sources", "drift": "/model",
+    "calibration": "/model", "holdout_against_replay": "/worth", "draw": "/team",
+}  # fmt: skip
 
 env = Environment(
     loader=FileSystemLoader(FOLDER / "templates"),
@@ -63,7 +72,20 @@ def shared(request: Request, visitor: Visitor) -> dict[str, Any]:
         "here": here(request),
         "path": request.url.path,
         "rail": rail,
+        "attention": attention(request.app.state.parts(), visitor),
     }
+
+
+def attention(parts: Parts | None, visitor: Visitor) -> dict[str, int]:
+    """How much waits for somebody on each page, as of the last alerts; no page waits for newer ones."""
+    if parts is None or visitor.role not in STAFF.roles:
+        return {}
+    told = parts.reports.at_hand(Asked("alerts"))
+    counts: Counter[str] = Counter()
+    for alert in told["alerts"] if told else ():
+        address = ATTENTION[alert["kind"]]
+        counts[address] += alert["count"] if address == "/assignments" else 1
+    return dict(counts)
 
 
 def figures_of(request: Request) -> Figures:

@@ -1,5 +1,6 @@
 """Sources and funnel: what each source brings, how far its leads come, why the others are lost, and what is amiss."""
 
+import asyncio
 from typing import Any
 
 from anyio import to_thread
@@ -11,7 +12,7 @@ from serving.pages.figures import Figures
 from serving.pages.render import figures_of, page
 from serving.pages.span import span_of
 from serving.pages.team import roster_of
-from serving.pages.visitor import STAFF, PageRules, ask, parts_of, visitor_of
+from serving.pages.visitor import STAFF, PageRules, parts_of, reports, visitor_of
 
 router = APIRouter()
 RULES: PageRules = {("GET", "/sources"): STAFF}
@@ -23,8 +24,8 @@ async def sources(request: Request) -> Response:
     """The page."""
     reps = await to_thread.run_sync(roster_of, parts_of(request))
     span = span_of("/sources", request.query_params, reps, visitor_of(request))
-    told = await ask(request, "GET", "/v1/reports/sources", **span.asked)
-    alerts = await ask(request, "GET", "/v1/reports/alerts", team=span.team)
+    both = reports(request, "sources", **span.asked), reports(request, "alerts", team=span.team)
+    told, alerts = (each[name] for each, name in zip(await asyncio.gather(*both), ("sources", "alerts"), strict=True))
     rows = sorted(told["sources"], key=lambda row: -row["leads"])
     fig = figures_of(request)
     return page(
@@ -35,7 +36,7 @@ async def sources(request: Request) -> Response:
         rows=[*rows, {**told["all"], "total": True}] if len(rows) > 1 else rows,
         alerts=[{"items": [], **each} for each in alerts["alerts"]],
         most=MOST_ITEMS,
-        complete=told["complete"] and alerts["complete"],
+        alerts_told=alerts,
         quality_axis=axis_of(row["quality"] for row in rows),
         conversion_axis=axis_of(row["conversion"] for row in rows),
         funnel=_funnel(told["funnel"], fig),

@@ -21,6 +21,7 @@ from serving.pages.visitor import (
     ask,
     form_of,
     parts_of,
+    reports,
     visitor_of,
 )
 from serving.parts import Parts
@@ -41,7 +42,7 @@ async def team(request: Request) -> Response:
     reps = await to_thread.run_sync(roster_of, parts_of(request))
     visitor = visitor_of(request)
     span = span_of("/team", request.query_params, reps, visitor)
-    told = {name: await ask(request, "GET", f"/v1/reports/{name}", **span.asked) for name in REPORTS}
+    told = await reports(request, *REPORTS, **span.asked)
     rows = joined(told)
     return page(
         request,
@@ -51,7 +52,7 @@ async def team(request: Request) -> Response:
         load=told["load"],
         fairness=told["fairness"],
         response=told["response"],
-        complete=all(each["complete"] for each in told.values()),
+        told_of=list(told.values()),
         verdict=told["reps"]["verdict"],
         share_axis=axis_of(row["share"] for row in rows),
         conversion_axis=axis_of(row["conversion"] for row in rows),
@@ -72,7 +73,7 @@ async def one_rep(request: Request, rep_id: str) -> Response:
     if rep is None:
         raise Problem(404, "There is no such rep on the roster.")
     span = span_of(f"/team/{quote(rep_id, safe='')}", request.query_params, (), visitor_of(request))
-    told = {name: await ask(request, "GET", f"/v1/reports/{name}", **span.asked) for name in REPORTS}
+    told = await reports(request, *REPORTS, **span.asked)
     row = next(each for each in joined(told) if each["rep_id"] == rep_id)
     model = row["model"]
     effects = [model["overall"], *model["strengths"]] if "overall" in model else []
@@ -85,7 +86,7 @@ async def one_rep(request: Request, rep_id: str) -> Response:
         effects=effects,
         effects_axis=axis_of(effects),
         verdict=told["reps"]["verdict"],
-        complete=all(each["complete"] for each in told.values()),
+        told_of=list(told.values()),
     )
 
 

@@ -25,6 +25,7 @@ SESSION, LANGUAGE, THEME, ZONE = "leadmatch_session", "leadmatch_language", "lea
 THEMES = ("auto", "light", "dark")
 MOST_FORM_BYTES = 1_048_576  # a whole rule book, three bytes a byte
 READ_WITHIN_S = 10.0
+PATIENCE_MS = 120  # that a page waits for figures newer than the last ones
 MANAGERS, STAFF = keys_of("manager", "admin"), keys_of("manager", "analyst", "admin")
 EVERYBODY = keys_of("rep", "manager", "analyst", "admin")
 PageRules = Mapping[tuple[str, str], Rule]
@@ -32,6 +33,10 @@ PageRules = Mapping[tuple[str, str], Rule]
 
 class SignInNeededError(Exception):
     """Nobody is signed in, or the session is over."""
+
+
+class FiguresComingError(Exception):
+    """The page's figures are being worked out; the page shows them once they are there."""
 
 
 @dataclass(frozen=True)
@@ -185,6 +190,20 @@ def visitor_of(request: Request) -> Visitor:
 async def ask(request: Request, method: str, path: str, body: Any = None, **query: Any) -> Any:
     """A call of the interface as the visitor."""
     return await api_of(request).call(visitor_of(request).caller, method, path, body, **query)
+
+
+async def reports(request: Request, *names: str, **query: Any) -> dict[str, Any]:
+    """These reports as the visitor may see them: new ones, or the last ones where new ones take long.
+
+    Raises FiguresComingError where one of them was never made yet.
+    """
+    try:
+        asked = (ask(request, "GET", f"/v1/reports/{name}", wait_ms=PATIENCE_MS, **query) for name in names)
+        return dict(zip(names, await asyncio.gather(*asked), strict=True))
+    except Problem as problem:
+        if problem.status == 503:
+            raise FiguresComingError from problem
+        raise
 
 
 def _key_of(parts: Parts, session_id: str, now: datetime) -> Key | None:

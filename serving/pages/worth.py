@@ -12,7 +12,7 @@ from serving.pages.figures import Figures
 from serving.pages.render import figures_of, page
 from serving.pages.span import span_of
 from serving.pages.team import roster_of
-from serving.pages.visitor import STAFF, PageRules, ask, parts_of, visitor_of
+from serving.pages.visitor import STAFF, PageRules, parts_of, reports, visitor_of
 
 router = APIRouter()
 RULES: PageRules = {("GET", "/worth"): STAFF}
@@ -23,7 +23,7 @@ async def worth(request: Request) -> Response:
     """The page."""
     reps = await to_thread.run_sync(roster_of, parts_of(request))
     span = span_of("/worth", request.query_params, reps, visitor_of(request))
-    lift = await ask(request, "GET", "/v1/reports/lift", **span.asked)
+    lift = (await reports(request, "lift", **span.asked))["lift"]
     fig = figures_of(request)
     looks = [(name, lift[name]) for name in ("doubly_robust", "always_valid", "holdout_adjusted", "holdout")]
     known = any(found["value"] is not None for _, found in looks)

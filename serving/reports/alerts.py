@@ -40,13 +40,21 @@ def _check(kind: str, severity: str, raised: bool, en: str, zh: str, **figures: 
     return {"kind": kind, "severity": severity, "raised": raised, "text": {"en": en, "zh": zh}, **figures}
 
 
+def _leads(n: int, which: str = "") -> str:
+    return f"{n:,} {which}lead{'' if n == 1 else 's'}"
+
+
+def _have(n: int) -> str:
+    return "has" if n == 1 else "have"
+
+
 def _overdue(view: View, facts: Facts) -> dict[str, Any]:
     late = facts.where(overdue(view, facts))
     by_days = late.number("given_at") + deadline_minutes(view, late) / MINUTES_A_DAY
     n = len(late)
     return _check(
         "overdue", "high", n > 0,
-        f"{n:,} leads have not been called by their deadline." if n else "No lead is overdue.",
+        f"{_leads(n)} {_have(n)} not been called by the deadline." if n else "No lead is overdue.",
         f"有 {n:,} 条线索超时未跟进。" if n else "没有超时未跟进的线索。",
         count=n, items=_items(late, by_days, "due_at"),
     )  # fmt: skip
@@ -61,7 +69,7 @@ def _stuck(view: View, facts: Facts) -> dict[str, Any]:
     n, days = len(still), round(view.window_days)
     return _check(
         "stuck", "medium", n > 0,
-        f"{n:,} open leads have not moved for more than {days} days." if n else "No open lead lies still.",
+        f"{_leads(n, 'open ')} {_have(n)} not moved for more than {days} days." if n else "No open lead lies still.",
         f"有 {n:,} 条未结线索超过 {days} 天没有进展。" if n else "没有停滞的线索。",
         count=n, items=_items(still, since, "since"),
     )  # fmt: skip
@@ -73,7 +81,7 @@ def _unassigned(facts: Facts) -> dict[str, Any]:
     n = len(waiting)
     return _check(
         "unassigned", "high", n > 0,
-        f"{n:,} leads found nobody eligible or free." if n else "Every lead found a rep.",
+        f"{_leads(n)} found nobody eligible or free." if n else "Every lead found a rep.",
         f"有 {n:,} 条线索没有可分配的销售。" if n else "每条线索都有销售接手。",
         count=n, items=_items(waiting, waiting.number("decided_at"), "since"),
     )  # fmt: skip

@@ -1,10 +1,15 @@
-"""The reports of a running service: facts kept in memory and up to date, each report made at most every few seconds."""
+"""The reports of a running service: facts kept in memory and up to date, each report made at most every few seconds.
+
+Reports are made on a thread of their own. Who asks waits a little for a new one and then gets the last one, which says
+when it was made: over a million decisions a report takes seconds, and nobody shall sit before an empty page.
+"""
 
 import logging
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -31,8 +36,10 @@ REPORTS: Mapping[str, Callable[[View], dict[str, Any]]] = {
 }
 WHOLE_DAYS = ("load", "fairness")  # what they set the facts against is summed by day
 KEPT_S = 5.0  # a report this young is told again
+KEPT_TIMES = 20  # and one that took long to make, for so many times as long: making it must not fill a core
 MOST_KEPT = 128
-WAIT_S = 1.5  # that a request gives the facts to catch up; a longer backlog is caught up with in the background
+WAIT_S = 1.5  # that a request waits for a new report
+FOLLOW_S = 5.0  # that a report gives new rows to become facts; a longer backlog is caught up with in the background
 EVERY_S = 2.0
 PRICED_S = 600.0  # the price of the floor holds so long
 log = logging.getLogger(__name__)
@@ -48,8 +55,27 @@ class Asked:
     team: str | None = None
 
 
+@dataclass(frozen=True)
+class Kept:
+    """A report that was made."""
+
+    told: dict[str, Any]
+    begun: float  # on the monotonic clock
+    took_s: float
+
+    @property
+    def fresh(self) -> bool:
+        """Whether nobody needs a newer one yet."""
+        holds_s = max(KEPT_S, KEPT_TIMES * self.took_s) if self.told["complete"] else KEPT_S
+        return time.monotonic() - self.begun < holds_s
+
+
+class NotYetError(Exception):
+    """A report that was never made is still being worked out."""
+
+
 class Reports:
-    """Makes reports on the threads that ask for them; `start` keeps the facts fresh in the background beside."""
+    """Makes reports on a thread of its own; `start` keeps the facts fresh on another."""
 
     def __init__(
         self,
@@ -66,7 +92,10 @@ class Reports:
         self._columns = Columns()
         self._place = ledger_facts.BEGINNING
         self._turn = threading.Lock()  # of whoever brings the facts up to date
-        self._kept: OrderedDict[Asked, tuple[float, dict[str, Any]]] = OrderedDict()
+        self._kept: OrderedDict[Asked, Kept] = OrderedDict()
+        self._making: dict[Asked, Future[dict[str, Any]]] = {}
+        self._ordering = threading.RLock()  # a report may be made before its order has been noted
+        self._maker = ThreadPoolExecutor(1, thread_name_prefix="report")
         self._wanted = False  # somebody has asked for a report: keep the facts in memory
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
@@ -79,25 +108,58 @@ class Reports:
     def close(self) -> None:
         """Stop, after the batch it is at."""
         self._closed.set()
+        self._maker.shutdown(wait=False, cancel_futures=True)
         if self._thread:
             self._thread.join(timeout=10)
 
     def report(self, asked: Asked, *, within_s: float = WAIT_S) -> dict[str, Any]:
-        """The report, made now or within the last seconds. `complete` is false while facts are still being read.
+        """The report as it is now, or the last one (`as_of` says when) where that takes longer than `within_s`.
 
-        within_s : how long to wait for them.
+        `complete` is false while the ledger's rows are still becoming facts. Raises NotYetError where there is no
+        last one.
         """
         kept = self._kept.get(asked)
-        if kept is not None and time.monotonic() - kept[0] < KEPT_S:
-            return kept[1]
+        if kept is not None and kept.fresh:
+            return kept.told
+        making = self._order(asked, follow_s=max(within_s, FOLLOW_S))
+        try:
+            return making.result(min(within_s, threading.TIMEOUT_MAX))
+        except TimeoutError:
+            if kept is None:
+                raise NotYetError from None
+            return kept.told
+
+    def at_hand(self, asked: Asked) -> dict[str, Any] | None:
+        """The last report without any wait; a newer one is begun where it is old. None where none was made."""
+        kept = self._kept.get(asked)
+        if not (kept is not None and kept.fresh) and not self._closed.is_set():
+            self._order(asked, follow_s=FOLLOW_S)
+        return kept.told if kept else None
+
+    def _order(self, asked: Asked, *, follow_s: float) -> Future[dict[str, Any]]:
+        """The report that is being made; begun, where it is not yet."""
+        with self._ordering:
+            making = self._making.get(asked)
+            if making is None:
+                making = self._making[asked] = self._maker.submit(self._make, asked, follow_s)
+                making.add_done_callback(lambda _: self._done(asked))
+        return making
+
+    def _done(self, asked: Asked) -> None:
+        with self._ordering:
+            self._making.pop(asked, None)
+
+    def _make(self, asked: Asked, follow_s: float) -> dict[str, Any]:
+        begun = time.monotonic()
         self._wanted = True
-        complete = self.catch_up(within_s=within_s)
-        made = self._made(asked) | {"complete": complete}
-        if complete:
-            self._kept[asked] = (time.monotonic(), made)
-            while len(self._kept) > MOST_KEPT:
-                self._kept.popitem(last=False)
-        return made
+        complete = self.catch_up(within_s=follow_s)
+        made_from = time.monotonic()
+        told = self._made(asked) | {"complete": complete}
+        self._kept[asked] = Kept(told, begun, time.monotonic() - made_from)
+        self._kept.move_to_end(asked)
+        while len(self._kept) > MOST_KEPT:
+            self._kept.popitem(last=False)
+        return told
 
     def catch_up(self, *, within_s: float = float("inf")) -> bool:
         """Follow the ledger; whether that was all there was to follow in the given time."""
@@ -105,7 +167,8 @@ class Reports:
         if not self._turn.acquire(timeout=min(within_s, 3_600.0)):
             return False
         try:
-            return self._follow(end) and self._read(end)
+            followed = self._follow(end)
+            return self._read() and followed
         finally:
             self._turn.release()
 
@@ -127,17 +190,15 @@ class Reports:
                 return False
         return False
 
-    def _read(self, end: float) -> bool:
-        """Take the facts into memory, where somebody has asked for them."""
+    def _read(self) -> bool:
+        """Take the facts into memory, where somebody has asked for them; all of them, for half would mislead."""
         while self._wanted and not self._closed.is_set():
             with self._ledger.reading() as conn:
                 changed, self._place = ledger_facts.changed_since(conn, self._place)
             if not changed:
                 return True
             self._columns = self._columns.with_changes(changed)
-            if time.monotonic() > end:
-                return False
-        return True
+        return not self._closed.is_set()
 
     def _made(self, asked: Asked) -> dict[str, Any]:
         since, until, at = asked.since, asked.until, self._clock()
@@ -177,11 +238,12 @@ class Reports:
 
     def _run(self) -> None:
         while not self._closed.is_set():
+            complete = True
             try:
-                self.catch_up()
+                complete = self.catch_up(within_s=FOLLOW_S)  # a turn for whoever waits for a report in between
             except Exception as error:  # the next round tries again
                 log.warning("reports could not follow the ledger", extra={"problem": type(error).__name__})
-            self._closed.wait(EVERY_S)
+            self._closed.wait(EVERY_S if complete else 0.0)
 
 
 def _day_of(at: datetime | None) -> datetime | None:

@@ -13,6 +13,7 @@ import uvicorn
 from playwright.sync_api import sync_playwright
 
 from data.store import keys, sessions
+from serving.pages import visitor
 
 CHROMIUM = "/usr/bin/chromium"
 REPS = [
@@ -75,6 +76,14 @@ def stage_class(desk):
             super().close()
 
     return Stage
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patience():
+    """A slow machine must not show the page of somebody who waits, where the test is about another."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(visitor, "PATIENCE_MS", 10_000)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -2,14 +2,27 @@
 
 import contextlib
 import re
+import threading
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 
+from serving import model_desk
+from serving.pages import visitor
+from serving.reports import desk
+
 PAGES = ("/worth", "/team", "/team/R-1", "/sources", "/model")
 LANGUAGES, WIDTHS = ("en", "zh"), (1440, 390)
 DAYS, A_DAY = 70, 3
+
+
+@pytest.fixture(scope="module", autouse=True)
+def registry():
+    """An empty one: the real one takes a process of its own and MLflow's imports, and has its own tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model_desk, "newest_versions", lambda home, timeout_s: [])
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +57,7 @@ def stage(tmp_path_factory, small_model, stage_kind):
 
 
 def report(stage, name):
-    return stage.call("GET", f"/v1/reports/{name}", role="manager").json()
+    return stage.call("GET", f"/v1/reports/{name}", role="manager", wait_ms=10_000).json()
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -64,6 +77,17 @@ def test_no_page_keeps_anybody_out(stage, person, axe, path):
     page = person("manager")
     page.goto(stage.url + path)
     assert axe(page) == []
+
+
+def test_a_page_whose_figures_take_long_opens_at_once_and_shows_them_by_itself(stage, person, monkeypatch):
+    may_end, lift = threading.Event(), desk.REPORTS["lift"]
+    monkeypatch.setitem(desk.REPORTS, "lift", lambda view: may_end.wait(60) and lift(view))
+    monkeypatch.setattr(visitor, "PATIENCE_MS", 0)
+    page = person("manager")
+    assert page.goto(f"{stage.url}/worth?range=365d").status == 200
+    assert page.locator("[data-again]").count() == 1
+    may_end.set()
+    page.wait_for_selector(".verdict .sentence")
 
 
 def test_the_verdict_is_the_reports_own_sentence(stage, person):
@@ -139,7 +163,6 @@ def forget_versions(stage, monkeypatch):
 
 
 def test_a_registry_that_is_down_leaves_the_rest_of_the_page(stage, person, monkeypatch):
-    from serving import model_desk
     from serving.child import ChildFailedError
 
     def down(home, timeout_s):
@@ -155,8 +178,6 @@ def test_a_registry_that_is_down_leaves_the_rest_of_the_page(stage, person, monk
 
 
 def test_versions_stand_beside_each_other_and_one_is_promoted_with_a_reason(stage, person, monkeypatch):
-    from serving import model_desk
-
     figures = {"log_loss": {"value": 0.33, "standard_error": 0.004}, "auc": {"value": 0.7, "standard_error": 0.01}}
     versions = [
         {"version": number, "created_at": "2026-03-01T00:00:00+00:00", "aliases": [], "digest": "d" * 64,

@@ -71,6 +71,10 @@
     }
   });
 
+  // Figures that are being worked out: look again.
+  const again = $("[data-again]");
+  if (again) setTimeout(() => location.reload(), Number(again.dataset.again));
+
   // Copy this page's address.
   let telling;
   function tell(text) {
