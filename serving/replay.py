@@ -29,11 +29,12 @@ STRANGER = "a candidate who was not in the roster"
 
 @dataclass(frozen=True)
 class Asked:
-    """Which rule book, on which decisions: the newest `limit` since a moment."""
+    """Which rule book, on which decisions: the newest `limit` between two moments."""
 
     rules: RuleBook
     since: datetime | None = None
     limit: int = USUAL_MOST
+    until: datetime | None = None
 
 
 @dataclass
@@ -74,7 +75,7 @@ def replay(
 
     verdict : of the model in force, which says what `mode: auto` means.
     """
-    rows = decisions.newest_spells(conn, since=asked.since, limit=min(asked.limit, MOST))
+    rows = decisions.newest_spells(conn, since=asked.since, until=asked.until, limit=min(asked.limit, MOST))
     then, rules = Then(conn), asked.rules
     seen = _Seen(conn, rules, rows)
     left_out: Counter[str] = Counter()
@@ -98,8 +99,8 @@ def replay(
         mature = row.decided_at + timedelta(days=window_days) <= at
         kept.append(_row(decision, logged, made, converted=converted, mature=mature))
     scope = {
-        "as_of": at, "since": asked.since, "decisions": len(rows), "window_days": window_days, "target": target,
-        "prices": prices.how,
+        "as_of": at, "since": asked.since, "until": asked.until, "decisions": len(rows),
+        "window_days": window_days, "target": target, "prices": prices.how,
     }  # fmt: skip
     return scope | told(Replay(tuple(kept), dict(left_out)), at=at, newcomer_days=rules.newcomers.days)
 

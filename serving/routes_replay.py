@@ -23,6 +23,7 @@ class ReplayIn(BaseModel):
 
     text: str
     since: Moment | None = None
+    until: Moment | None = None
     limit: int = Field(USUAL_MOST, ge=1, le=MOST)
 
 
@@ -49,7 +50,7 @@ def replay_policy(body: ReplayIn, request: Request) -> Response:
         model = in_force.loaded.model if in_force.loaded else None
         found = replay(
             conn,
-            Asked(rules, body.since, body.limit),
+            Asked(rules, body.since, body.limit, body.until),
             at=parts.clock(),
             window_days=model.window_days if model else WINDOW_WITHOUT_MODEL,
             target=str(model.facts.get("target", "won")) if model else "won",

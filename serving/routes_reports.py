@@ -60,7 +60,7 @@ def lift(request: Request, asking: Asking) -> Response:
     - `agreement {disagree, gap, standard_errors, alarm_from}`: whether holdout and replay contradict each other.
     - `plan {leads_per_month, rate, gain, power, significance, holdout [{share, now, leads, more, months, sure_by}],
       replay {leads, more, months, sure_by}, why?}`: what it takes to be sure of a gain like this one.
-    - `policies [{name, estimator, value, low, high, standard_error, effective_sample_size, why?}]`.
+    - `policies [{name, estimator, value, low, high, effective_sample_size, why?}]`: as it ran, policy, control.
     - `shadow`: null, or `{decisions, told, agreed, share}`: how often the CRM chose the rep whom we would have.
     - `overrides {overridden, judged, above_model, label}`: what people's own choices brought above the model's word.
 

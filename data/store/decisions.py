@@ -253,11 +253,15 @@ def by_hour(conn: Connection, since: datetime) -> dict[int, int]:
     return {row.hour: row.leads for row in rows}
 
 
-def newest_spells(conn: Connection, *, since: datetime | None = None, limit: int) -> list[tuple[int, Decision]]:
-    """The newest decisions that opened a spell, oldest of them first, each with its number."""
+def newest_spells(
+    conn: Connection, *, since: datetime | None = None, until: datetime | None = None, limit: int
+) -> list[tuple[int, Decision]]:
+    """The newest decisions in [since, until) that opened a spell, oldest of them first, each with its number."""
     allow_long_reads(conn)
     wanted = _ROWS.where(
-        decisions.c.duplicate_of.is_(None), true() if since is None else decisions.c.decided_at >= since
+        decisions.c.duplicate_of.is_(None),
+        true() if since is None else decisions.c.decided_at >= since,
+        true() if until is None else decisions.c.decided_at < until,
     )
     newest = conn.execute(wanted.order_by(decisions.c.seq.desc()).limit(limit))
     return [(row["seq"], _decision(row)) for row in (each._asdict() for each in newest)][::-1]

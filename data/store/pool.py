@@ -1,5 +1,7 @@
 """Leads that wait for a person, and how many a rep has claimed."""
 
+from datetime import UTC, date, datetime, time, timedelta
+
 from sqlalchemy import func, select, true
 from sqlalchemy.engine import Connection
 
@@ -33,7 +35,11 @@ def claims(conn: Connection, rep_id: str, *, local_day: str) -> tuple[int, int]:
         .where(decisions.c.arm == "pool", decisions.c.rep_id == rep_id)
     )
     held = claimed.where(states.c.rep_id == rep_id, states.c.status == "open")
-    today = claimed.where(decisions.c.local_day == local_day)
+    # The day of any time zone lies within these bounds, and decisions are found by time, not by their day.
+    midnight = datetime.combine(date.fromisoformat(local_day), time.min, tzinfo=UTC)
+    begun = decisions.c.decided_at >= midnight - timedelta(days=1)
+    ended = decisions.c.decided_at < midnight + timedelta(days=2)
+    today = claimed.where(decisions.c.local_day == local_day, begun, ended)
     return conn.execute(held).scalar_one(), conn.execute(today).scalar_one()
 
 

@@ -1,8 +1,10 @@
 """Is it worth it? The verdict in one sentence, the gain over time, what the holdout says, and what it takes to know."""
 
 import math
+from datetime import timedelta
 from typing import Any
 
+import yaml
 from anyio import to_thread
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -12,10 +14,15 @@ from serving.pages.figures import Figures
 from serving.pages.render import figures_of, page
 from serving.pages.span import span_of
 from serving.pages.team import roster_of
-from serving.pages.visitor import STAFF, PageRules, parts_of, reports, visitor_of
+from serving.pages.visitor import STAFF, PageRules, ask, parts_of, reports, visitor_of
+from serving.problems import Problem
+from serving.reports.view import WINDOW_WITHOUT_MODEL
 
 router = APIRouter()
-RULES: PageRules = {("GET", "/worth"): STAFF}
+RULES: PageRules = {("GET", "/worth"): STAFF, ("GET", "/worth/methods/{method}"): STAFF}
+# Those that need nothing more from the rule book than their name; one after another, for each takes seconds.
+METHODS = ("model", "rotation", "region_first", "performance", "workload", "fastest_responder")
+REPLAYED = 2_000  # of the newest decisions that are old enough
 
 
 @router.get("/worth")
@@ -38,7 +45,36 @@ async def worth(request: Request) -> Response:
         looks_axis=axis_of(found for _, found in looks),
         policies=policies,
         policies_axis=axis_of(policies),
+        first_method=METHODS[0],
         over_time=_over_time(lift["over_time"], fig) if lift["over_time"] else None,
+    )
+
+
+@router.get("/worth/methods/{method}")
+async def one_method(request: Request, method: str) -> Response:
+    """A row of the table of methods: what one would have been worth on the past, by the interface's replay."""
+    if method not in METHODS:
+        raise Problem(404, "There is no such method here.")
+    rules = yaml.safe_load((await ask(request, "GET", "/v1/policy"))["text"]) or {}
+    text = yaml.safe_dump(rules | {"method": method, "holdout": {"live": 0, "trial": 0}}, allow_unicode=True)
+    window = timedelta(days=(await ask(request, "GET", "/v1/model")).get("window_days", WINDOW_WITHOUT_MODEL))
+    body = {"text": text, "limit": REPLAYED, "until": (visitor_of(request).now - window).isoformat()}
+    tried: dict[str, Any] | None = None
+    problem = ""
+    try:
+        tried = (await ask(request, "POST", "/v1/policy/replay", body))["worth"]
+    except Problem as refused:  # told in its row: another method may do
+        problem = refused.detail
+    found = next((each for each in tried["estimates"] if each["headline"]), None) if tried else None
+    place = METHODS.index(method)
+    return page(
+        request,
+        "worth_method.html",
+        method=method,
+        tried=tried,
+        found=found,
+        problem=problem,
+        following=METHODS[place + 1] if place + 1 < len(METHODS) else None,
     )
 
 

@@ -282,8 +282,9 @@ def _until(needed: int, have: int, a_month: float, at: datetime) -> dict[str, An
 
 
 def _policies(view: View, trial: Trial) -> list[dict[str, Any]]:
-    """The two that ran, each judged on all counted leads."""
-    made = []
+    """What ran, both arms together, and each of the two that ran, judged on all counted leads."""
+    ran = told(share_of(float(trial.converted.sum()), len(trial)), why="no leads yet")
+    made = [{"name": "as_it_ran", "estimator": "mean", "effective_sample_size": float(len(trial)), **ran}]
     for name, scores, weight in (
         (view.rules.method, trial.policy, trial.weight_policy),
         (view.rules.control, trial.control, trial.weight_control),

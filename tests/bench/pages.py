@@ -34,6 +34,7 @@ NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 REPS, DAYS, BLOCK, OPENINGS = 40, 700, 20_000, 5
 LONGEST_MS = 300
 SOURCES = ("web form", "referral", "trade fair", "search ad", "partner")
+MOST_OPEN = 12_000  # of the newest a third is still open, a hundred a rep
 REASONS = ("price", "no budget", "no answer", "competitor", "bad timing")
 WAITING = "data-again"  # in a page whose figures are being worked out
 RARE_REP, RARE_WORD = "R-gone", "Quetzal"  # all of it lies at the list's far end
@@ -70,7 +71,8 @@ def fill(ledger: Ledger, n: int) -> None:
             company = f"{RARE_WORD} Mills" if old else f"Suzhou firm {i}"
             one = {"id": f"{i:032x}", "lead": f"L-{i}", "at": int(at[i]), "rep": rep_id}
             rows.append(one | {"arm": arm[i], "grade": grade, "source": SOURCES[source[i]], "vectors": blob})
-            states.append(one | {"status": ("open", "won", "lost")[i % 3]})
+            is_open = i % 3 == 0 and (old or i >= n - MOST_OPEN)
+            states.append(one | {"status": "open" if is_open else ("won", "lost")[i % 2]})
             body = json.dumps({"company": company})
             people.append({"lead": f"L-{i}", "body": body, "search": company.casefold()})
         with ledger.writing() as tx:

@@ -10,6 +10,7 @@ import pytest
 
 from serving import model_desk
 from serving.pages import visitor
+from serving.pages.worth import METHODS
 from serving.reports import desk
 
 PAGES = ("/worth", "/team", "/team/R-1", "/sources", "/model")
@@ -99,6 +100,21 @@ def test_the_verdict_is_the_reports_own_sentence(stage, person):
     assert gains == len(lift["over_time"]) > 10
     shown = page.inner_text("table.figures >> nth=0")
     assert f"{100 * lift['doubly_robust']['value']:+.1f}".replace("-", "−") in shown
+
+
+@pytest.mark.parametrize(("locale", "width"), [("en-GB", 1440), ("zh-CN", 390)])
+def test_all_methods_are_replayed_one_after_another(stage, person, axe, locale, width):
+    page = person("analyst", locale=locale, viewport={"width": width, "height": 844})
+    page.goto(f"{stage.url}/worth?range=all")
+    page.click("#methods button")
+    page.wait_for_selector("[data-method=fastest_responder]")
+    shown = page.eval_on_selector_all("[data-method]", "rows => rows.map(row => [row.dataset.method, row.className])")
+    assert tuple(method for method, _ in shown) == METHODS
+    assert dict(shown)["rotation"] == ""  # half of the log is rotation's own
+    policies = report(stage, "lift")["policies"]
+    assert [each["name"] for each in policies] == ["as_it_ran", "model", "rotation"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert axe(page) == []
 
 
 def test_whiskers_stand_where_the_figures_say(stage, person):
