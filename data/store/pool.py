@@ -2,7 +2,7 @@
 
 from datetime import UTC, date, datetime, time, timedelta
 
-from sqlalchemy import func, select, true
+from sqlalchemy import func, select, text, true
 from sqlalchemy.engine import Connection
 
 from data.store import decisions as rows
@@ -19,7 +19,8 @@ def waiting(conn: Connection, status: str, *, client_id: str | None = None, limi
     ids = (
         select(states.c.decision_id)
         .join(decisions, decisions.c.decision_id == states.c.decision_id)
-        .where(states.c.status == status, own)
+        # In so many words, or SQLite does not see that its index of those that wait will do, and reads all states.
+        .where(text("decision_states.status IN ('pooled', 'queued')"), states.c.status == status, own)
         .order_by(states.c.decided_at)
         .limit(limit)
     )
