@@ -37,7 +37,7 @@ def add(
     as_json: Json = False,
 ) -> None:
     """Tell an endpoint of events; a new secret is shown once. Example: leadmatch webhooks add https://crm.example/in."""
-    from serving.endpoint_setup import set_up, told
+    from serving.events.endpoint_setup import set_up, told
 
     settings = Settings()
     with ledger() as book, book.writing() as tx:
@@ -69,7 +69,7 @@ def options_of(given: list[str]) -> dict[str, Any]:
 @command
 def list_(as_json: Json = False) -> None:
     """Everybody who is told, and what waits. Example: leadmatch webhooks list."""
-    from serving.endpoint_setup import shown
+    from serving.events.endpoint_setup import shown
 
     with ledger() as book, book.reading() as conn:
         found = shown(conn)
@@ -80,7 +80,7 @@ def list_(as_json: Json = False) -> None:
 @command
 def remove(endpoint_id: str, as_json: Json = False) -> None:
     """Tell it nothing any more, and drop what it was not told. Example: leadmatch webhooks remove ID."""
-    from serving.endpoint_setup import removed
+    from serving.events.endpoint_setup import removed
 
     with ledger() as book, book.writing() as tx:
         found = removed(tx, Settings().home, endpoint_id, actor=ACTOR, at=datetime.now(UTC))
@@ -103,7 +103,7 @@ def enable(endpoint_id: str, as_json: Json = False) -> None:
 
 
 def _switch(endpoint_id: str, *, active: bool, as_json: bool) -> None:
-    from serving.endpoint_setup import switched
+    from serving.events.endpoint_setup import switched
 
     with ledger() as book, book.writing() as tx:
         found = switched(tx, endpoint_id, active=active, actor=ACTOR, at=datetime.now(UTC))
@@ -117,8 +117,8 @@ def send(as_json: Json = False) -> None:
     """Send what is due, once; the service does so all the time. Example: leadmatch webhooks send."""
     import numpy as np
 
-    from serving.endpoint_setup import waiting
-    from serving.webhooks import Sender
+    from serving.events.endpoint_setup import waiting
+    from serving.events.webhooks import Sender
 
     with ledger() as book:
         home = Settings().home
@@ -134,7 +134,7 @@ def dead(
     endpoint: Annotated[str | None, typer.Option(help="Only this endpoint's.")] = None, as_json: Json = False
 ) -> None:
     """Messages that were given up. Example: leadmatch webhooks dead."""
-    from serving import endpoint_setup
+    from serving.events import endpoint_setup
 
     with ledger() as book, book.reading() as conn:
         found = endpoint_setup.dead(conn, endpoint)
@@ -149,7 +149,7 @@ def replay(
     as_json: Json = False,
 ) -> None:
     """Send again what was given up, under the same ids. Example: leadmatch webhooks replay --endpoint ID."""
-    from serving.endpoint_setup import replayed
+    from serving.events.endpoint_setup import replayed
 
     with ledger() as book, book.writing() as tx:
         again = replayed(tx, endpoint_id=endpoint, message_id=message, actor=ACTOR, at=datetime.now(UTC))

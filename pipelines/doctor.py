@@ -6,7 +6,7 @@ from data.errors import InputError
 from data.store import audit_check, checks, endpoints, sources
 from data.store.checks import Finding
 from data.store.ledger import Connection, Ledger
-from serving import secret_sources
+from serving.events import secret_sources
 
 __all__ = ["Finding", "examine"]
 

@@ -11,8 +11,8 @@ from data.errors import InputError, RefusedError
 from data.store import acts, audit, backup, checks, privacy, sources
 from data.store.ledger import Ledger
 from data.store.sources import Source
-from serving import secret_sources
-from serving.inbound import TOLD, meanings_of
+from serving.events import secret_sources
+from serving.events.inbound import TOLD, meanings_of
 
 BATCH = 200
 

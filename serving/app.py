@@ -13,28 +13,15 @@ from starlette.responses import HTMLResponse, Response
 from data.errors import BusyError, ConflictError, InputError
 from data.settings import Settings
 from data.store.keys import Key
-from serving import (
-    gauges,
-    metrics,
-    routes_customers,
-    routes_decisions,
-    routes_hooks,
-    routes_model,
-    routes_pool,
-    routes_privacy,
-    routes_replay,
-    routes_reports,
-    routes_roster,
-    routes_rules,
-    routes_webhooks,
-)
+from serving import gauges, metrics
 from serving.auth import ANYONE, Gate, Rule, Rules, keys_of
 from serving.guard import Bodies, Guard, Limits
 from serving.pages.app import Pages
 from serving.parts import Parts
 from serving.problems import MEDIA_TYPE, Problem, invalid, problem_of, retry_later
 from serving.quotas import FailedTries, Quota
-from serving.routes_quick import quick_routes
+from serving.routes import customers, decisions, hooks, model, pool, privacy, replay, reports, roster, rules, webhooks
+from serving.routes.quick import quick_routes
 
 OPEN: Rules = {
     ("GET", "/openapi.json"): ANYONE,
@@ -51,17 +38,17 @@ FRAMEWORK: Rules = {
     ("POST", "/score"): keys_of("crm", "manager", "analyst", "admin"),
 }
 ROUTES = (
-    routes_decisions,
-    routes_customers,
-    routes_roster,
-    routes_rules,
-    routes_model,
-    routes_replay,
-    routes_reports,
-    routes_webhooks,
-    routes_hooks,
-    routes_privacy,
-    routes_pool,
+    decisions,
+    customers,
+    roster,
+    rules,
+    model,
+    replay,
+    reports,
+    webhooks,
+    hooks,
+    privacy,
+    pool,
 )
 RULES: Rules = {**OPEN, **FRAMEWORK, **{call: rule for routes in ROUTES for call, rule in routes.RULES.items()}}
 BATCH_PATHS = frozenset({"/v1/assign/batch", "/v1/outcomes", "/v1/reps"})

@@ -19,6 +19,7 @@ from data.store.promotions import Promotion
 from serving import metrics
 from serving.bundle_store import BundleStore
 from serving.decide import Decider, loads_of
+from serving.events.webhooks import Sender
 from serving.fetch import Fetch, fetcher, name_champion
 from serving.follow_up import FollowUp
 from serving.in_force import Bundles, Watch
@@ -26,7 +27,6 @@ from serving.model_desk import ModelDesk
 from serving.policy.pace import DAYS, Pace
 from serving.policy.price_book import RECENT, PriceBook, SeenLead, Standing
 from serving.reports.desk import Reports
-from serving.webhooks import Sender
 
 log = logging.getLogger(__name__)
 AUTOMATIC = "automatic rollback"  # who made such a promotion

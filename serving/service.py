@@ -25,7 +25,7 @@ from serving.app import build_app, layers
 from serving.logs import write_json_lines
 from serving.parts import Parts, Upkeep
 from serving.problems import Problem, invalid, problem_of, retry_later
-from serving.routes_decisions import score_of
+from serving.routes.decisions import score_of
 
 TIMEOUT_S = 30.0  # longer than any deadline of ours: whoever is cut off here does not know what became of the request
 THREADS = 16  # of the pool that runs the routes; more would only wait for each other

@@ -13,7 +13,7 @@ from data.store.endpoints import Endpoint
 from data.store.sources import Source
 from pipelines import keeping
 from pipelines.cli import main
-from serving.webhook_signing import (
+from serving.events.signing import (
     hubspot_is_genuine,
     hubspot_signature,
     key_of,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from data.store.keys import ROLES
 from serving.app import FRAMEWORK, RULES, build_app
 from serving.logs import JsonLines
-from serving.routes_quick import quick_routes
+from serving.routes.quick import quick_routes
 
 REPS = [{"rep_id": f"R-{i}"} for i in range(3)]
 QUICK = [route.endpoint for route in quick_routes()]

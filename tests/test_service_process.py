@@ -17,8 +17,9 @@ from data.errors import InputError
 from data.store import keys, promotions
 from data.store.ledger import Ledger
 from pipelines.serve import start
-from serving import bundle, endpoint_setup, signing
+from serving import bundle, signing
 from serving.bundle_store import BundleStore
+from serving.events import endpoint_setup
 from tests import receivers
 from training import model_files
 

@@ -12,10 +12,10 @@ from data.store import endpoints, outbox
 from data.store.endpoints import Endpoint
 from data.store.ledger import Ledger
 from data.store.tables import outbox as table
-from serving import outward
-from serving.outward import allowed_address, checked_url, seconds_of
-from serving.webhook_signing import standard_is_genuine
-from serving.webhooks import DELAYS_S, Sender
+from serving.events import outward
+from serving.events.outward import allowed_address, checked_url, seconds_of
+from serving.events.signing import standard_is_genuine
+from serving.events.webhooks import DELAYS_S, Sender
 from tests import receivers
 
 NINE = datetime(2026, 3, 2, 9, tzinfo=UTC)

@@ -12,8 +12,8 @@ from data.roster import Rep
 from data.store import endpoints, overrides
 from data.store.endpoints import Endpoint
 from data.store.tables import outbox as table
-from serving.endpoint_setup import OWNERS
-from serving.webhooks import Sender
+from serving.events.endpoint_setup import OWNERS
+from serving.events.webhooks import Sender
 from tests import receivers
 
 NINE = datetime(2026, 3, 2, 9, tzinfo=UTC)

@@ -17,6 +17,7 @@ from data.store import decisions, listing, personal
 from data.store.ledger import Connection
 from data.store.listing import Listed, Wanted
 from serving.auth import keys_of
+from serving.events.retold import reasons_again
 from serving.pages.figures import start_of_day
 from serving.pages.one_decision import POINTS_AT_END
 from serving.pages.render import page
@@ -24,7 +25,6 @@ from serving.pages.visitor import PageRules, Visitor, ask, form_of, parts_of, vi
 from serving.parts import Parts
 from serving.problems import Problem
 from serving.reasons import because_text, exclusion_text, feature_text, name_of
-from serving.retold import reasons_again
 from serving.text import clean_text
 
 WORKERS = keys_of("rep", "manager", "admin")

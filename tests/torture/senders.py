@@ -16,7 +16,7 @@ import numpy as np
 from data.store import endpoints, outbox
 from data.store.endpoints import Endpoint
 from data.store.ledger import Ledger
-from serving.webhooks import Sender
+from serving.events.webhooks import Sender
 from tests import receivers
 
 ROOT = Path(__file__).parent.parent.parent

@@ -4,9 +4,9 @@ from datetime import datetime
 
 from data.store.endpoints import Endpoint
 from data.store.outbox import Message
-from serving.attempts import Attempt
-from serving.outward import Outward
-from serving.writeback.change import Crm, change_of, credentials_of, outcome, read
+from serving.events.attempts import Attempt
+from serving.events.outward import Outward
+from serving.events.writeback.change import Crm, change_of, credentials_of, outcome, read
 
 
 async def deliver(outward: Outward, endpoint: Endpoint, secret: str, message: Message, at: datetime) -> Attempt:

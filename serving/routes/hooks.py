@@ -9,9 +9,10 @@ from starlette.responses import Response
 
 from data.errors import InputError
 from data.store import outcomes, sources
-from serving import answers, inbound
+from serving import answers
 from serving.asked import json_reply, parts_of
 from serving.auth import WHO_SIGNS, Rules
+from serving.events import inbound
 from serving.parts import Parts
 from serving.problems import Problem, retry_later
 

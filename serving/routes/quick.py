@@ -1,8 +1,8 @@
 """The two calls that come with every lead, without what the framework does for a call in general.
 
-They are declared in `routes_decisions`, from where the API's description has them. FastAPI would read the body a second
-time and look for dependencies, which takes as long as everything that stands before it; here the same functions are
-called with the body that was read already.
+They are declared in `serving.routes.decisions`, from where the API's description has them. FastAPI would read the body
+a second time and look for dependencies, which takes as long as everything that stands before it; here the same
+functions are called with the body that was read already.
 """
 
 from typing import TypeVar
@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from serving.api import AssignIn, ScoreIn
 from serving.problems import invalid
-from serving.routes_decisions import assign, score
+from serving.routes.decisions import assign, score
 
 Body = TypeVar("Body", bound=BaseModel)
 

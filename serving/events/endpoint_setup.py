@@ -10,10 +10,10 @@ from data.errors import InputError
 from data.store import acts, endpoints, outbox
 from data.store.endpoints import Endpoint
 from data.store.ledger import Connection
-from serving import secret_sources
-from serving.outward import checked_url
-from serving.webhook_signing import key_of, new_secret
-from serving.webhooks import DELIVERIES
+from serving.events import secret_sources
+from serving.events.outward import checked_url
+from serving.events.signing import key_of, new_secret
+from serving.events.webhooks import DELIVERIES
 
 OF_LEADS = tuple(topic for topic in outbox.TOPICS if topic not in ("model.promoted", "alarm"))
 OWNERS = ("assigned", "overridden", "claimed")  # what gives a lead to a rep: all that a write-back needs

@@ -6,10 +6,11 @@ from fastapi import APIRouter, Request
 from pydantic import Field
 from starlette.responses import Response
 
-from serving import answers, endpoint_setup
+from serving import answers
 from serving.api import Body, Flag, Id
 from serving.asked import caller_of, json_reply, parts_of
 from serving.auth import Rules, keys_of
+from serving.events import endpoint_setup
 from serving.problems import Problem
 
 router = APIRouter(tags=["webhooks"])

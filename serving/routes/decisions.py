@@ -21,11 +21,11 @@ from serving.auth import Caller, Rules, keys_of
 from serving.batch import Refused, assign_batch
 from serving.consider import consider
 from serving.decide import Ask, digest_of
+from serving.events.retold import explained
 from serving.parts import Parts
 from serving.persons import person, without_names
 from serving.problems import FieldError, Problem, invalid
 from serving.reasons import Language
-from serving.retold import explained
 from serving.text import clean_id
 
 router = APIRouter(tags=["decisions"])

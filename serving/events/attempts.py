@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from serving.outward import Answer, seconds_of
+from serving.events.outward import Answer, seconds_of
 
 GONE = 410
 ABOUT_THE_MESSAGE = (400, 409, 413, 422)  # the next one may fare better; after any other refusal it would not

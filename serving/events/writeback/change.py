@@ -10,8 +10,8 @@ from urllib.parse import quote, urlencode
 from data.errors import InputError
 from data.store.endpoints import Endpoint
 from data.store.outbox import Message
-from serving.attempts import ABOUT_THE_MESSAGE, Attempt
-from serving.outward import Answer, Outward
+from serving.events.attempts import ABOUT_THE_MESSAGE, Attempt
+from serving.events.outward import Answer, Outward
 
 SCORES = ("lead_score", "grade", "probability", "uplift")
 UNKNOWN_RECORD = 404  # one lead is not there: the next may be
