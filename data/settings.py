@@ -19,8 +19,8 @@ class Settings(BaseSettings):
         4_194_304, ge=1_024, description="The same for /v1/assign/batch, /v1/outcomes and /v1/reps."
     )
     lock_timeout_ms: int = Field(1_500, ge=10, description="How long a writer waits for the ledger before 503.")
-    requests_at_once: int = Field(8, ge=1, description="Requests that one worker works on at once; others queue.")
-    queue_wait_ms: int = Field(20, ge=1, description="A wait in the queue that is always allowed.")
+    requests_at_once: int = Field(4, ge=1, description="Requests that one worker works on at once; others queue.")
+    queue_wait_ms: int = Field(10, ge=1, description="A wait in the queue that is always allowed.")
     queue_burst: int = Field(
         100, ge=0, description="Requests that may wait longer, up to their deadline; then 503 until the queue is empty."
     )

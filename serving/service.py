@@ -4,7 +4,6 @@ Every worker is a process of its own. Run it with `leadmatch serve`, which ends 
 """
 
 import ctypes
-import gc
 import os
 import signal
 import sys
@@ -25,6 +24,7 @@ from serving.app import build_app, layers
 from serving.logs import write_json_lines
 from serving.parts import Parts, Upkeep
 from serving.problems import Problem, invalid, problem_of, retry_later
+from serving.process import to_serve
 from serving.routes.decisions import score_of
 
 TIMEOUT_S = 30.0  # longer than any deadline of ours: whoever is cut off here does not know what became of the request
@@ -62,9 +62,7 @@ class Leadmatch:
         write_json_lines()
         to_thread.current_default_thread_limiter().total_tokens = THREADS
         self._upkeep.start()
-        # What is in memory by now stays: full collections need not walk it between requests.
-        gc.collect()
-        gc.freeze()
+        to_serve()
 
     @bentoml.on_shutdown
     async def stop(self) -> None:

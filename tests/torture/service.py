@@ -132,6 +132,7 @@ def _work(url: str, home: Path, listening: socket.socket, crash_at: str) -> None
     from serving import connections, fetch
     from serving.app import build_app, layers
     from serving.parts import put_together
+    from serving.process import to_serve
 
     # No registry: a process that only learns so would take seconds of the machine at every request for one.
     fetch._ask_registry = _no_registry
@@ -140,6 +141,7 @@ def _work(url: str, home: Path, listening: socket.socket, crash_at: str) -> None
     whole: Any = app
     for layer, arguments in reversed(layers(app, Settings())):
         whole = layer(whole, **arguments)
+    to_serve()
     connections.use()
     arm(crash_at)
     uvicorn.Server(uvicorn.Config(whole, log_config=None, lifespan="off")).run(sockets=[listening])
