@@ -204,7 +204,7 @@ def test_the_shipped_rule_book_is_in_force_until_another_is(desk):
     assert put.json() == {"version": 1, "changed": [{"field": "mode", "before": "auto", "after": "shadow"}]}
     told = desk.call("GET", "/v1/policy").json()
     assert (told["version"], told["mode"], told["text"]) == (1, "shadow", "mode: shadow\n")
-    assert told["rules"]["holdout"] == {"live": 0.1, "trial": 0.5}
+    assert told["rules"]["holdout"] == {"live": 0.1, "trial": 0.5, "ramp": None}
     assert told["history"][0]["why"] == "look first"
     desk.roster(*REPS)
     assert desk.assign(**LEAD).json()["policy_version"] == "1"
