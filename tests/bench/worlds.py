@@ -16,6 +16,7 @@ from features.spells import lead_matrix
 from pipelines.prepare import Prepared, prepare
 from training.conversion import ConversionModel, RosterModel
 from training.fit import Parts, assemble, fit_parts
+from training.lead_model import Recipe
 from training.uplift import uplift_intervals
 
 FRESH = 1_200  # leads of one batch, as in the study that the figures come from
@@ -54,10 +55,10 @@ def floor(leads: int, reps: int, seed: int, **how: float) -> Floor:
     return Floor(world, prepare(dataset))
 
 
-def learn(made: Floor, *, seed: int = 0) -> tuple[Parts, ConversionModel]:
-    """The model of a floor's history, its verdict aside."""
+def learn(made: Floor, *, seed: int = 0, recipe: Recipe | None = None) -> tuple[Parts, ConversionModel]:
+    """The model of a floor's history, its verdict aside; the lead part's recipe is searched where it is not given."""
     spells, contract = made.prepared.spells, made.prepared.contract
-    parts = fit_parts(spells, contract, seed=seed)
+    parts = fit_parts(spells, contract, seed=seed, recipe=recipe)
     return parts, assemble(parts, spells, contract, verdict="rep_matters", facts={})
 
 
