@@ -6,11 +6,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import psutil
 
 from data.errors import InputError, RefusedError
 
@@ -32,12 +33,34 @@ class Running:
         return self.process.wait()
 
     def stop(self) -> None:
-        """End the service with all its workers: asked first, then killed."""
-        _signal(self.process, signal.SIGTERM)
+        """End the service with all its workers: asked first, then killed. The port is free afterwards."""
+        workers = self.workers()
+        with contextlib.suppress(ProcessLookupError):
+            self.process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(timeout=GRACE_S)
-        _signal(self.process, signal.SIGKILL)  # whoever is left of the group
+        self._kill([*workers, *self.workers()])
+
+    def kill(self) -> None:
+        """Kill -9 to the service and all its workers."""
+        self._kill(self.workers())
+
+    def workers(self) -> list[psutil.Process]:
+        """The processes that the service has begun, and theirs; empty once it has ended."""
+        try:
+            return psutil.Process(self.process.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            return []
+
+    def _kill(self, workers: Sequence[psutil.Process]) -> None:
+        """Each worker leads a group of its own, so each is told; and waited for, lest it still answer on the port."""
+        self.process.kill()
         self.process.wait()
+        for worker in workers:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                worker.kill()
+        while any(_lives(worker) for worker in workers):
+            time.sleep(0.01)
 
 
 def start(
@@ -66,7 +89,7 @@ def start(
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=stream,
-            start_new_session=True,  # a group of its own, so that all workers can be ended together
+            start_new_session=True,  # the terminal's Ctrl-C goes to us, and we end it in order
         )
     running = Running(process, url)
     deadline = time.monotonic() + ready_within_s
@@ -116,9 +139,11 @@ def _answers(url: str, path: str) -> bool:
         return False
 
 
-def _signal(process: subprocess.Popen[bytes], number: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, number)
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _interrupt(_number: int, _frame: object) -> None:

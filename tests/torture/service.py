@@ -1,11 +1,9 @@
 """Services to torture: the real one under BentoML, or its application in bare forked workers, which start at once."""
 
-import contextlib
 import http.client
 import json
 import multiprocessing
 import os
-import signal
 import socket
 import threading
 import time
@@ -185,12 +183,9 @@ class Whole:
                 os.environ.pop(name) if value is None else os.environ.update({name: value})
 
     def kill(self) -> None:
-        """Kill -9 to the whole process group."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.running.process.pid, signal.SIGKILL)
-        self.running.process.wait()
+        """Kill -9 to the master and its workers."""
+        self.running.kill()
 
     def workers(self) -> list[int]:
         """The workers' process ids."""
-        master = self.running.process.pid
-        return [int(pid) for pid in Path(f"/proc/{master}/task/{master}/children").read_text().split()]
+        return [worker.pid for worker in self.running.workers()]
