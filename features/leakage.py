@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 
 from data.names import plain
 from data.personal import is_personal, looks_personal
-from features.columns import instants
+from features.columns import instants, numbers
 from features.infer import READABLE_SHARE, Exclusion
 from features.leak_names import told_by_name
 
@@ -136,10 +136,9 @@ def _as_number(column: pd.Series, filled: np.ndarray) -> np.ndarray | None:
     """The column as numbers (dates as days) where nearly all of its values read so, else None."""
     if not filled.any():
         return None
-    text = column if column.dtype.kind in "fiub" else column.astype("str").str.strip().str.replace(",", "", regex=False)
-    number = pd.to_numeric(text, errors="coerce").to_numpy(dtype=float)
+    number = numbers(column.to_numpy())
     if np.isfinite(number[filled]).mean() >= READABLE_SHARE:
-        return np.nan_to_num(number, posinf=0.0, neginf=0.0)
+        return np.nan_to_num(number)
     if np.mean(~np.isnan(instants(column[filled].head(200)))) >= READABLE_SHARE:
         return np.nan_to_num(instants(column))
     return None

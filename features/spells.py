@@ -66,17 +66,17 @@ class Spells:
 
 def outcomes_so_far(dataset: Dataset) -> np.ndarray:
     """1.0 converted, 0.0 not, NaN not known yet: for each row of `dataset.assignments`, shape (n,)."""
-    outcome = dataset.assignments["outcome"].to_numpy(dtype=object)
-    good = CONVERTED[dataset.description.target]
-    return np.array([1.0 if o in good else 0.0 if o in ("lost", "won", "qualified") else np.nan for o in outcome])
+    outcome = dataset.assignments["outcome"]
+    good = outcome.isin(CONVERTED[dataset.description.target])
+    known = outcome.isin(("lost", "won", "qualified"))
+    return np.where(good, 1.0, np.where(known, 0.0, np.nan))
 
 
 def build_spells(dataset: Dataset, contract: ColumnContract) -> Spells:
     """The mature spells of a data set, encoded with `contract`, in time order."""
     table = dataset.assignments
     reps = dataset.roster()
-    place = {rep.rep_id: i for i, rep in enumerate(reps)}
-    rep = np.array([place.get(one, -1) for one in table["rep_id"]], dtype=np.intp)
+    rep = pd.Index([rep.rep_id for rep in reps]).get_indexer(table["rep_id"])
     assigned = table["at_days"].to_numpy(dtype=float)
     ended = _taken_away(dataset)
     labels = _labels(dataset, assigned, ended)

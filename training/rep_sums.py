@@ -71,9 +71,10 @@ class RepRows:
     def _information(self, weight: np.ndarray) -> np.ndarray:
         width = self.design.shape[1]
         information = np.empty((self.n_reps, width, width))
+        root = np.sqrt(weight)[:, None]
         for one, (first, last) in enumerate(pairwise(self._bounds)):
-            rows = self.design[first:last]
-            information[one] = (rows.T * weight[first:last]) @ rows
+            rows = self.design[first:last] * root[first:last]
+            information[one] = rows.T @ rows  # of a matrix with itself, BLAS works out one half
         return information
 
     @cached_property

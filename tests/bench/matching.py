@@ -79,6 +79,14 @@ def day_of(seed: int, history: int = HISTORY, reps: int = REPS, leads: int = LEA
     return Day(seen, seen_eligible, scores, truth, eligible)
 
 
+@dataclass(frozen=True)
+class Walk:
+    """What became of the leads of a day, one after another."""
+
+    chances: np.ndarray  # (n, n_reps)
+    reps: np.ndarray  # (n,) who got the lead; -1: nobody was free
+
+
 def batch_optimum(day: Day, slots: np.ndarray) -> np.ndarray:
     """The best joint assignment in hindsight as chances of 0 and 1, (n, n_reps)."""
     chosen = assign_jointly(day.scores, day.eligible, slots.astype(float))
@@ -96,17 +104,17 @@ def online(
     exploration: Exploration | None = None,
     every: int = SOLVE_EVERY,
     rng: np.random.Generator | None = None,
-) -> np.ndarray:
-    """Each lead's chances as the service gives them while leads come, (n, n_reps); slots are the reps' daily limits.
+) -> Walk:
+    """Each lead's chances as the service gives them while leads come, and the draws; slots are the daily limits.
 
-    Chances and not the reps drawn: what they are worth is exact at every lead, and only which slots were still free
-    depends on the draws before.
+    What chances are worth is exact at every lead, and only which slots were still free depends on the draws before.
 
     rules : of the prices; None: none, so each lead goes to its likeliest free rep. exploration : the draw; None: the
     best after prices, always.
     """
     reps = [Rep(rep_id, daily_limit=int(limit)) for rep_id, limit in zip(day.rep_ids, slots, strict=True)]
     used, prices, chances = np.zeros(len(reps), dtype=int), np.zeros(len(reps)), np.zeros(day.scores.shape)
+    given = np.full(len(day.scores), -1)
     past = list(_seen(day, range(-len(day.seen), 0)))
     for lead in range(len(day.scores)):
         if rules is not None and lead % every == 0:
@@ -123,8 +131,9 @@ def online(
                 chances[lead] = smoothed(day.scores[lead], prices, available, exploration)
                 rep = int(rng.choice(len(reps), p=chances[lead]))
             used[rep] += 1
+            given[lead] = rep
         past.extend(_seen(day, [lead]))
-    return chances
+    return Walk(chances, given)
 
 
 def _seen(day: Day, leads: Iterable[int]) -> Iterable[SeenLead]:
@@ -155,7 +164,7 @@ def slots_of(day: Day, utilisation: float) -> np.ndarray:
 def priced(seed: int, utilisation: float, size: Size = FULL) -> np.ndarray:
     """The chances, 0 and 1, of the best after prices on one day."""
     day = day_of(seed, *size)
-    return online(day, slots_of(day, utilisation), PLAIN)
+    return online(day, slots_of(day, utilisation), PLAIN).chances
 
 
 def compared(seed: int, utilisation: float, *, size: Size = FULL) -> dict[str, float]:
@@ -165,8 +174,8 @@ def compared(seed: int, utilisation: float, *, size: Size = FULL) -> dict[str, f
     best = value(day, batch_optimum(day, slots))
     return {
         ONLINE: share(day, priced(seed, utilisation, size), best),
-        ONCE: share(day, online(day, slots, PLAIN, every=10**9), best),
-        GREEDY: share(day, online(day, slots, None), best),
+        ONCE: share(day, online(day, slots, PLAIN, every=10**9).chances, best),
+        GREEDY: share(day, online(day, slots, None).chances, best),
     }
 
 
@@ -174,7 +183,9 @@ def floors_cost(seed: int, utilisation: float = 0.9, *, size: Size = FULL) -> di
     """By floor, the part of the value that it costs: true conversions per lead without it and with it."""
     day = day_of(seed, *size)
     slots, free = slots_of(day, utilisation), value(day, priced(seed, utilisation, size))
-    return {each: 1 - value(day, online(day, slots, Prices(floor=each, ceiling=1_000.0))) / free for each in FLOORS}
+    return {
+        each: 1 - value(day, online(day, slots, Prices(floor=each, ceiling=1_000.0)).chances) / free for each in FLOORS
+    }
 
 
 def exploration_cost(seed: int, utilisation: float = 0.9, *, size: Size = FULL) -> dict[str, tuple[float, float]]:
@@ -187,7 +198,7 @@ def exploration_cost(seed: int, utilisation: float = 0.9, *, size: Size = FULL) 
     slots, sharp = slots_of(day, utilisation), priced(seed, utilisation, size)
     costs = {}
     for name, preset in PRESETS.items():
-        chances = online(day, slots, PLAIN, exploration=preset, rng=np.random.default_rng(seed))
+        chances = online(day, slots, PLAIN, exploration=preset, rng=np.random.default_rng(seed)).chances
         by = [(worth, rotation_value(worth, day.eligible)) for worth in (day.truth, day.scores)]
         lost, seen_lost = (
             float(np.sum(worth * (sharp - chances)) / (np.sum(worth * sharp) - len(sharp) * rotation))
