@@ -15,7 +15,7 @@ from serving.problems import Problem, retry_later
 
 FIRST_HOLD_S = 0.005  # taken for a request's time in its slot until some have been seen
 NEWEST_COUNTS = 0.05  # share of the newest request in the mean
-REFILLED_IN_S = 5.0  # a burst's whole credit comes back within this time without a queue
+REFILLED_IN_S = 5.0  # a burst's whole credit comes back within this time of leisure
 RETRY_WITHIN_S = 3  # whoever is turned away is told 1 to 3 seconds in turn, so that they do not come back together
 
 
@@ -98,9 +98,13 @@ class Lane:
                 turn.set_result(None)
 
     def _refill(self) -> None:
-        """Credit for the time since the last change; a time with a queue brings none."""
+        """Credit for the time since the last change; only leisure brings some.
+
+        Leisure is half of the slots idle: where too many come, there are moments without a queue, and a credit from
+        them would let a late one in again and again.
+        """
         now = self._clock()
-        if not self._waiting:
+        if self._busy <= self._slots // 2:
             gained = (now - self._credit_as_of) * self._burst / REFILLED_IN_S
             self._credit = min(self._credit + gained, float(self._burst))
         self._credit_as_of = now

@@ -128,6 +128,22 @@ def test_a_queue_that_stands_brings_no_credit():
     visited(story, burst=3)
 
 
+def test_only_leisure_brings_credit_and_not_a_moment_without_a_queue():
+    async def accepted(visitors):
+        tasks = [await visitors.come(number) for number in range(12)]
+        return sum(not refused(task) for task in tasks)
+
+    async def story(visitors):
+        assert await accepted(visitors) == 2 + 3  # at work, and the burst
+        for still_inside, more in ((2, 0), (1, 1 + 3)):
+            while len(visitors.inside) > still_inside or visitors.lane.waiting:
+                await visitors.leave()
+            visitors.clock.now += REFILLED_IN_S
+            assert await accepted(visitors) == more
+
+    visited(story, slots=2, burst=3, short_s=0.0)
+
+
 def test_nobody_waits_beyond_the_own_deadline():
     async def story(visitors):
         await visitors.come("at work")
