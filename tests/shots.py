@@ -71,7 +71,7 @@ def people(settings: Settings) -> tuple[str, str, str, str]:
     ledger = Ledger.open(settings.ledger_url)
     try:
         with ledger.writing() as tx:
-            rows, _ = listing.page(tx, Wanted(arm="model"), limit=100)
+            rows = listing.page(tx, Wanted(arm="model"), limit=100).rows
             if not rows:
                 raise SystemExit("There is nothing to show yet: run `make demo` first.")
             shown = max(rows, key=lambda row: row.uplift or 0.0)

@@ -1,17 +1,18 @@
 """Lists of decisions for people: any filter, newest first, quick at any cursor over a million rows.
 
 A list is made in two steps. Which decisions are on the page is found in narrow indexes alone; only those few rows are
-then read. Filters by who works the lead, and searches, are streams of their own, merged here.
+then read. Filters by who works the lead, and searches, are streams of their own, merged here. Where hardly any decision
+fits a filter, a page looks back over so many and no further: the next page goes on from there.
 """
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, false, func, literal, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, false, func, literal, or_, select, true, tuple_
 from sqlalchemy.engine import Connection
 
 from data.errors import InputError
@@ -20,8 +21,11 @@ from data.store.personal import folded
 from data.store.tables import decision_states, decisions, personal_data
 
 NOBODY = ""  # in `rep_ids`: leads that nobody works
-FEW = 1_000  # a search that finds more leads than this walks the list itself
+FEW = 4_000  # a search that finds more leads than this walks the list itself
 SHORTEST_SEARCH = 2
+LOOKED_AT = 200_000  # decisions that one page looks at for those that fit a filter, where one index holds it all
+LOOKED_UP = 20_000  # and where each has to be looked up elsewhere
+LEAST_LOOKED_UP = 500  # for each rep of a team, however large
 NEWEST_LOOKED_AT = 5_000  # of the decisions, for the sources to choose from
 
 Place = tuple[datetime, str]  # where a decision stands in the list: newest first, equals by id
@@ -68,18 +72,41 @@ class Listed:
     feedback: str | None
 
 
-def page(
-    conn: Connection, wanted: Wanted, *, cursor: str | None = None, limit: int = 50
-) -> tuple[list[Listed], str | None]:
-    """A page of the list, newest first, and the next page's cursor (None: no more).
+@dataclass(frozen=True)
+class Page:
+    """A page of the list."""
+
+    rows: list[Listed]
+    following: str | None  # the next page's cursor; None: no more
+    looked_to: datetime | None = None  # the page is short because it looked back no further than this
+
+
+@dataclass(frozen=True)
+class _Stream:
+    """Places, newest first, and how far back was looked for them; None: as far as was needed."""
+
+    places: list[Place]
+    looked_to: Place | None = None
+
+
+def page(conn: Connection, wanted: Wanted, *, cursor: str | None = None, limit: int = 50) -> Page:
+    """A page of the list, newest first.
 
     Raises InputError for a cursor that is not one of ours.
     """
     after = _place_of(cursor) if cursor else None
-    merged = heapq.merge(*_streams(conn, wanted, after, limit + 1), reverse=True)
-    places = list(islice(_once(merged), limit + 1))
+    streams = _streams(conn, wanted, after, limit + 1)
+    # What lies further back than a stream looked may have to stand between others' places.
+    looked_to = max((each.looked_to for each in streams if each.looked_to is not None), default=None)
+    merged = heapq.merge(*(each.places for each in streams), reverse=True)
+    known = (place for place in _once(merged) if looked_to is None or place >= looked_to)
+    places = list(islice(known, limit + 1))
     rows = rows_of(conn, [decision_id for _, decision_id in places[:limit]])
-    return rows, _cursor_of(places[limit - 1]) if len(places) > limit else None
+    if len(places) > limit:
+        return Page(rows, _cursor_of(places[limit - 1]))
+    if looked_to is None:
+        return Page(rows, None)
+    return Page(rows, _cursor_of(looked_to), looked_to[0] if len(rows) < limit else None)
 
 
 def sources(conn: Connection) -> list[str]:
@@ -89,7 +116,7 @@ def sources(conn: Connection) -> list[str]:
     return sorted(conn.execute(found).scalars())
 
 
-def _streams(conn: Connection, wanted: Wanted, after: Place | None, most: int) -> list[list[Place]]:
+def _streams(conn: Connection, wanted: Wanted, after: Place | None, most: int) -> list[_Stream]:
     """Up to `most` places of each stream, newest first."""
     if not wanted.text:
         return _of_reps(conn, wanted, after, most, wanted.rep_ids)
@@ -103,31 +130,62 @@ def _of_reps(
     wanted: Wanted,
     after: Place | None,
     most: int,
-    rep_ids: Iterable[str] | None,
+    rep_ids: Collection[str] | None,
     part: ColumnElement[bool] | None = None,
-) -> list[list[Place]]:
+) -> list[_Stream]:
     """The list of everybody; or a stream for each rep. With `part`, only leads of whose personal data it is true."""
     named = and_(personal_data.c.client_id == decisions.c.client_id, personal_data.c.lead_id == decisions.c.lead_id)
+    filtered = bool(wanted.grade or wanted.arm or wanted.sources is not None)
     if rep_ids is None:
         at = (decisions.c.decided_at, decisions.c.decision_id)
-        narrow = select(*at).where(_fits(wanted, after, at)).order_by(*(each.desc() for each in at)).limit(most)
-        return [_places(conn, narrow if part is None else narrow.join(personal_data, named).where(part))]
+        narrow = select(*at)
+        if part is not None:
+            return [
+                _narrowed(conn, narrow, narrow.join(personal_data, named).where(part), wanted, after, most, LOOKED_UP)
+            ]
+        return [_narrowed(conn, narrow, narrow, wanted, after, most, LOOKED_AT if filtered else None)]
     at = (decision_states.c.decided_at, decision_states.c.decision_id)
+    looked_up = max(LOOKED_UP // max(len(rep_ids), 1), LEAST_LOOKED_UP)
     found = []
     for rep_id in rep_ids:
         works = decision_states.c.rep_id.is_(None) if rep_id == NOBODY else decision_states.c.rep_id == rep_id
-        theirs = select(*at).where(works, _fits(wanted, after, at)).order_by(*(each.desc() for each in at)).limit(most)
-        if wanted.grade or wanted.arm or wanted.sources is not None or part is not None:
+        every = theirs = select(*at).where(works)
+        if filtered or part is not None:
             theirs = theirs.join(decisions, decisions.c.decision_id == decision_states.c.decision_id)
-        found.append(_places(conn, theirs if part is None else theirs.join(personal_data, named).where(part)))
+        if part is not None:
+            theirs = theirs.join(personal_data, named).where(part)
+        found.append(
+            _narrowed(conn, every, theirs, wanted, after, most, None if every is theirs and not filtered else looked_up)
+        )
     return found
 
 
-def _of_search(conn: Connection, wanted: Wanted, after: Place | None, most: int) -> list[list[Place]]:
+def _narrowed(
+    conn: Connection,
+    every: Select[Any],
+    fitting: Select[Any],
+    wanted: Wanted,
+    after: Place | None,
+    most: int,
+    looked_at: int | None,
+) -> _Stream:
+    """The newest places of `fitting` that pass the filters, among the first `looked_at` of `every` (None: all)."""
+    at = tuple(every.selected_columns)
+    newest = [each.desc() for each in at]
+    stretch = _between(wanted, after, at)
+    last = None
+    if looked_at is not None:
+        row = conn.execute(every.where(stretch).order_by(*newest).limit(1).offset(looked_at - 1)).first()
+        last = None if row is None else (row[0], row[1])
+    near = stretch if last is None else and_(stretch, at[0] >= last[0], tuple_(*at) >= _literal(last, at))
+    places = _places(conn, fitting.where(near, _fits(wanted)).order_by(*newest).limit(most))
+    return _Stream(places, None if len(places) == most else last)
+
+
+def _of_search(conn: Connection, wanted: Wanted, after: Place | None, most: int) -> list[_Stream]:
     """Leads of this id, and leads whose person or company the text is a part of."""
     sought = folded(wanted.text)
     at = (decisions.c.decided_at, decisions.c.decision_id)
-    newest = [each.desc() for each in at]
     part = personal_data.c.search.contains(sought, autoescape=True) if len(sought) >= SHORTEST_SEARCH else false()
     names = select(personal_data.c.client_id, personal_data.c.lead_id).where(part).limit(FEW + 1)
     keys = [tuple(row) for row in conn.execute(names)]
@@ -136,11 +194,11 @@ def _of_search(conn: Connection, wanted: Wanted, after: Place | None, most: int)
     mine = (decisions.c.client_id, decisions.c.lead_id)
     clients = {client for client, _ in keys} | set(_clients(conn))
     of_id = [(client, wanted.text.strip()) for client in sorted(clients)]
-    listed = select(*at).where(tuple_(*mine).in_([*keys, *of_id]), _fits(wanted, after, at))
+    listed = select(*at).where(tuple_(*mine).in_([*keys, *of_id]))
     if wanted.rep_ids is not None:
         listed = listed.join(decision_states, decision_states.c.decision_id == decisions.c.decision_id)
         listed = listed.where(_worked_by(wanted.rep_ids))
-    return [_places(conn, listed.order_by(*newest).limit(most))]
+    return [_narrowed(conn, listed, listed, wanted, after, most, None)]
 
 
 def _worked_by(rep_ids: frozenset[str]) -> ColumnElement[bool]:
@@ -159,16 +217,26 @@ def _clients(conn: Connection) -> Sequence[str]:
         found.append(following)
 
 
-def _fits(wanted: Wanted, after: Place | None, at: tuple[ColumnElement, ColumnElement]) -> ColumnElement[bool]:
+def _between(wanted: Wanted, after: Place | None, at: tuple[ColumnElement, ...]) -> ColumnElement[bool]:
+    """After the cursor, and within the wanted stretch of time."""
     decided_at, _ = at
     limits: list[ColumnElement[bool]] = [decided_at.is_not(None)]
     if after is not None:
         # The first comparison is what the index is entered by; the second settles those of one instant.
-        limits += [decided_at <= after[0], tuple_(*at) < tuple_(literal(after[0], decided_at.type), after[1])]
+        limits += [decided_at <= after[0], tuple_(*at) < _literal(after, at)]
     if wanted.since is not None:
         limits.append(decided_at >= wanted.since)
     if wanted.until is not None:
         limits.append(decided_at < wanted.until)
+    return and_(*limits)
+
+
+def _literal(place: Place, at: tuple[ColumnElement, ...]) -> ColumnElement[Any]:
+    return tuple_(literal(place[0], at[0].type), place[1])
+
+
+def _fits(wanted: Wanted) -> ColumnElement[bool]:
+    limits: list[ColumnElement[bool]] = [true()]
     if wanted.grade is not None:
         limits.append(decisions.c.grade == wanted.grade)
     if wanted.arm is not None:

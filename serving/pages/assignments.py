@@ -108,15 +108,16 @@ def _read(parts: Parts, visitor: Visitor, query: Mapping[str, str]) -> dict[str,
     with parts.ledger.reading() as conn:
         reps = parts.watch.look(conn).roster.reps
         filters = filters_of(query, reps, visitor)
-        listed, following = listing.page(conn, filters.wanted, cursor=query.get("cursor") or None, limit=A_PAGE)
-        rows = named(conn, listed, reps)
+        found = listing.page(conn, filters.wanted, cursor=query.get("cursor") or None, limit=A_PAGE)
+        rows = named(conn, found.rows, reps)
         known_sources = listing.sources(conn)
         saved = views.of_page(conn, "assignments")
     return {
         "rows": rows,
         "filters": filters,
         "given": filters.given,
-        "following": following,
+        "following": found.following,
+        "looked_to": found.looked_to,
         "first_page": not query.get("cursor"),
         "reps": sorted(reps, key=lambda rep: rep.name or rep.rep_id),
         "teams": sorted({rep.team for rep in reps if rep.team}),
@@ -190,11 +191,12 @@ def _csv(parts: Parts, wanted: Wanted) -> Iterator[str]:
         "status", "probability", "uplift", "uplift_low", "uplift_high", "unassigned_reason",
     )  # fmt: skip
     yield "\ufeff" + _line(columns)
-    cursor, told = None, 0
+    cursor: str | None = None
+    told = 0
     while told < MOST_EXPORTED:
         with parts.ledger.reading() as conn:
-            listed, cursor = listing.page(conn, wanted, cursor=cursor, limit=1_000)
-            rows = named(conn, listed, parts.watch.look(conn).roster.reps)
+            found = listing.page(conn, wanted, cursor=cursor, limit=1_000)
+            rows, cursor = named(conn, found.rows, parts.watch.look(conn).roster.reps), found.following
         yield "".join(
             _line(row.company if c == "company" else row.rep if c == "rep" else getattr(row.listed, c) for c in columns)
             for row in rows

@@ -154,7 +154,7 @@ def _read(parts: Parts, visitor: Visitor, rep_id: str) -> tuple[list[Card], list
         listed = listing.rows_of(conn, open_ids)
         kept = decisions.answers_of(conn, open_ids)
         today = Wanted(rep_ids=frozenset({rep_id}), since=start_of_day(visitor.now, visitor.zone, days_before=6))
-        recent, _ = listing.page(conn, today, limit=MOST_RECENT)
+        recent = listing.page(conn, today, limit=MOST_RECENT).rows
         closed = [each for each in recent if each.status in ("won", "lost")][:MOST_DONE]
         people = _people(conn, [*listed, *closed])
     reps = {rep.rep_id: rep for rep in in_force.roster.reps}

@@ -1,18 +1,23 @@
 """How long the pages take over a million decisions on SQLite: the list at any cursor, and every page of figures.
 
-`python -m tests.bench.pages [N]` fills a ledger with N decisions (1,000,000 if not given) and prints, for each list,
-the slowest of some openings of the whole page, from request to the last byte, in milliseconds of CPU: in process, one
-thread. Pages of figures are timed on the clock instead, for what they must not wait for runs on other threads: at the
-first opening after a start, when the figures have been worked out, and when they have become old again.
+`python -m tests.bench.pages [N] [--ledger FILE]` fills a ledger with N decisions (1,000,000 if not given) and prints,
+for each page, the slowest of some openings from request to the last byte, in process: in milliseconds of CPU (reports,
+which are made on threads of their own, left out) and on the clock. With `--ledger` the filled ledger is kept in that
+file, and taken from there the next time. Pages of figures are opened at the first time after a start, when the figures
+have been worked out, and when they have become old again.
 """
 
+import argparse
 import json
 import sys
 import tempfile
+import threading
 import time
 import warnings
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote
 
 import numpy as np
@@ -36,6 +41,7 @@ LONGEST_MS = 300
 SOURCES = ("web form", "referral", "trade fair", "search ad", "partner")
 MOST_OPEN = 12_000  # of the newest a third is still open, a hundred a rep
 REASONS = ("price", "no budget", "no answer", "competitor", "bad timing")
+BESIDE = ("report", "price")  # names of threads whose work no page waits for
 WAITING = "data-again"  # in a page whose figures are being worked out
 RARE_REP, RARE_WORD = "R-gone", "Quetzal"  # all of it lies at the list's far end
 
@@ -137,13 +143,26 @@ def fill_facts(ledger: Ledger, at: np.ndarray, reps: list[str], arm: np.ndarray,
         tx.execute(text("INSERT INTO fact_marks VALUES ('decisions', :n), ('revision', 1)"), {"n": n})
 
 
-def main() -> None:
-    n = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
-    with tempfile.TemporaryDirectory() as folder:
-        ledger = Ledger.open(f"sqlite:///{folder}/ledger.db", lock_timeout_s=60)
-        begun = time.perf_counter()
+def filled(file: Path, n: int) -> Ledger:
+    """The ledger of this file, filled with N decisions where there is none yet."""
+    if not file.exists():
+        begun, part = time.perf_counter(), file.with_name(f"{file.name}.part")
+        part.unlink(missing_ok=True)
+        ledger = Ledger.open(f"sqlite:///{part}", lock_timeout_s=60)
         fill(ledger, n)
+        ledger.close()
+        part.rename(file)  # whole, or not there
         print(f"{n:,} decisions, filled in {time.perf_counter() - begun:.0f} s")
+    return Ledger.open(f"sqlite:///{file}", lock_timeout_s=60)
+
+
+def main() -> None:
+    asked = argparse.ArgumentParser(description="How long the pages take over a million decisions.")
+    asked.add_argument("n", type=int, nargs="?", default=1_000_000, help="decisions that a new ledger is filled with")
+    asked.add_argument("--ledger", type=Path, help="keep the filled ledger in this file, or take it from there")
+    given = asked.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        ledger = filled(given.ledger or Path(folder, "ledger.db"), given.n)
         parts = put_together(ledger, OneModel(), home=Path(folder), clock=lambda: NOW)
         with ledger.writing() as tx:
             key = keys.create(tx, role="manager", label="bench", at=NOW)
@@ -160,7 +179,7 @@ def main() -> None:
         http.__enter__()
         http.crm = {"Authorization": f"Bearer {crm.key}"}
         figures = measure_figures(http, settled_decision(http))
-        lists = measure(http, n)
+        lists = measure(http)
         worst = max(*figures.values(), *lists.values())
         parts.reports.close()
         parts.prices.close()
@@ -178,7 +197,7 @@ def settled_decision(http) -> str:
 
 
 def measure_figures(http, decision_id: str) -> dict[str, float]:
-    """Milliseconds on the clock of the slowest opening of each page of figures."""
+    """Milliseconds of the slowest opening of each page of figures."""
     pages = {
         "worth": "/worth", "worth, all time": "/worth?range=all", "team": "/team", "team, all time": "/team?range=all",
         "one rep": "/team/R-7", "sources": "/sources", "sources, all time": "/sources?range=all", "model": "/model",
@@ -186,31 +205,50 @@ def measure_figures(http, decision_id: str) -> dict[str, float]:
         "an old decision": f"/decisions/{4_711:032x}",
     }  # fmt: skip
     for _ in range(2):  # templates are read once
-        http.get("/rules")
-    first = {name: timed(http, address)[0] for name, address in pages.items()}
+        opened(http, "/rules")
+    first = {name: opened(http, address) for name, address in pages.items()}
     begun = time.perf_counter()
-    while any(WAITING in timed(http, address)[1] for address in pages.values()):
+    while any(WAITING in opened(http, address).page for address in pages.values()):
         time.sleep(0.25)
     print(f"every figure was there {time.perf_counter() - begun:.0f} s after the first opening")
-    again = {name: max(timed(http, address)[0] for _ in range(OPENINGS)) for name, address in pages.items()}
+    again = {name: slowest(opened(http, address) for _ in range(OPENINGS)) for name, address in pages.items()}
     time.sleep(60)  # all have become old
-    old = {name: timed(http, address)[0] for name, address in pages.items()}
-    print(f"{'':24} {'at first':>12} {'kept':>9} {'old':>9}   ms on the clock")
+    old = {name: opened(http, address) for name, address in pages.items()}
+    print(f"{'':32}{'at first':>14}{'kept':>14}{'old':>14}   ms of CPU / on the clock")
     for name in pages:
-        print(f"{name:24} {first[name]:12.0f} {again[name]:9.0f} {old[name]:9.0f}")
-    return {name: max(first[name], again[name], old[name]) for name in pages}
+        times = (f"{each.cpu_ms:.0f} / {each.clock_ms:.0f}" for each in (first[name], again[name], old[name]))
+        print(f"{name:32}" + "".join(f"{each:>14}" for each in times))
+    return {name: max(first[name].cpu_ms, again[name].cpu_ms, old[name].cpu_ms) for name in pages}
 
 
-def timed(http, address: str) -> tuple[float, str]:
-    """Milliseconds until a page is there, and the page."""
-    begun = time.perf_counter()
+class Opened(NamedTuple):
+    """One opening of a page."""
+
+    cpu_ms: float
+    clock_ms: float
+    page: str
+
+
+def opened(http, address: str) -> Opened:
+    """The page, and how long it took."""
+    begun, begun_cpu = time.perf_counter(), cpu_s()
     reply = http.get(address)
-    took = 1000 * (time.perf_counter() - begun)
+    took, took_cpu = time.perf_counter() - begun, cpu_s() - begun_cpu
     assert reply.status_code == 200, reply.text[:300]
-    return took, reply.text
+    return Opened(1000 * took_cpu, 1000 * took, reply.text)
 
 
-def measure(http, n: int) -> dict[str, float]:
+def slowest(openings: Iterable[Opened]) -> Opened:
+    return max(openings, key=lambda each: each.cpu_ms)
+
+
+def cpu_s() -> float:
+    """Seconds of CPU of this process without those that make reports and prices."""
+    beside = [each for each in threading.enumerate() if each.name.startswith(BESIDE) and each.ident is not None]
+    return time.process_time() - sum(time.clock_gettime(time.pthread_getcpuclockid(each.ident)) for each in beside)
+
+
+def measure(http) -> dict[str, float]:
     """Milliseconds of CPU of the slowest opening of each list."""
     span = DAYS * 86_400 * 10**6
     cursors = {"first page": ""}
@@ -218,22 +256,24 @@ def measure(http, n: int) -> dict[str, float]:
     lists = {
         "all": "", "one rep": "rep=R-7", "a rep who left": f"rep={RARE_REP}", "nobody's": "rep=nobody",
         "a team": "team=team+1", "rare mix": "grade=A&arm=holdout&source=partner", "no such source": "source=none",
-        "30 days": "range=30d", "search: one company": "q=firm+123456", "search: a rare word": f"q={RARE_WORD}",
-        "search: every company": "q=suzhou", "search: a lead": "q=L-4711", "search: nothing": "q=zzzz",
-        "search and rep": "q=suzhou&rep=R-3",
+        "no such source, a rep's": "source=none&rep=R-7", "no such source, a team's": "source=none&team=team+1",
+        "30 days": "range=30d", "search: one company": "q=firm+123456", "search: a thousand": "q=firm+1234",
+        "search: a rare word": f"q={RARE_WORD}", "search: every company": "q=suzhou", "search: a lead": "q=L-4711",
+        "search: nothing": "q=zzzz", "search and rep": "q=suzhou&rep=R-3",
+        "search, no such source": "q=suzhou&source=none",
+        "search, team, no such source": "q=suzhou&source=none&team=team+1",
     }  # fmt: skip
     found = {}
-    http.get("/assignments")  # the template is read once
+    opened(http, "/assignments")  # the template is read once
+    print(f"{'':32}" + "".join(f"{where:>14}" for where in cursors) + "   ms of CPU / on the clock")
     for name, query in lists.items():
+        times = []
         for where, cursor in cursors.items():
-            took = []
-            for _ in range(OPENINGS):
-                begun = time.process_time()
-                reply = http.get(f"/assignments?{query}&cursor={quote(cursor)}")
-                took.append(1000 * (time.process_time() - begun))
-                assert reply.status_code == 200, reply.text[:300]
-            found[f"{name}, {where}"] = max(took)
-            print(f"{name:24} {where:12} {max(took):7.0f} ms  (median {sorted(took)[len(took) // 2]:.0f})")
+            address = f"/assignments?{query}&cursor={quote(cursor)}"
+            took = slowest(opened(http, address) for _ in range(OPENINGS))
+            found[f"{name}, {where}"] = took.cpu_ms
+            times.append(f"{took.cpu_ms:.0f} / {took.clock_ms:.0f}")
+        print(f"{name:32}" + "".join(f"{each:>14}" for each in times))
     return found
 
 
