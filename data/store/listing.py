@@ -24,7 +24,7 @@ NOBODY = ""  # in `rep_ids`: leads that nobody works
 FEW = 4_000  # a search that finds more leads than this walks the list itself
 SHORTEST_SEARCH = 2
 LOOKED_AT = 200_000  # decisions that one page looks at for those that fit a filter, where one index holds it all
-LOOKED_UP = 20_000  # and where each has to be looked up elsewhere
+LOOKED_UP = 10_000  # and where each has to be looked up elsewhere
 LEAST_LOOKED_UP = 500  # for each rep of a team, however large
 NEWEST_LOOKED_AT = 5_000  # of the decisions, for the sources to choose from
 

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup, escape
 
+from serving.pages import said
 from serving.pages.words import Say
 from serving.reasons import because_text
 
@@ -108,6 +109,10 @@ class Figures:
     def because(self, why: str) -> str:
         """Why a figure is missing."""
         return because_text(why, self.say.language)
+
+    def said(self, text: str) -> str:
+        """A sentence of the interface or of the training: what is wrong, or why it decided so."""
+        return said.told(text, self.say.language)
 
     def exact(self, at: datetime) -> str:
         """The whole time in the reader's zone."""

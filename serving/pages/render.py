@@ -44,6 +44,7 @@ env = Environment(
 env.globals["initials"] = initials
 env.globals["instant"] = instant
 env.filters["as_moment"] = datetime.fromisoformat
+env.filters["said"] = lambda text, fig: fig.said(text)
 env.filters["sentence"] = lambda text: text[:1].upper() + text[1:]
 env.filters["as_options"] = lambda values: [(value, value) for value in values]
 

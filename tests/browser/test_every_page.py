@@ -81,3 +81,14 @@ def test_the_first_pages_of_an_empty_service_say_what_to_do(empty_stage, browser
     page.click("button.primary")
     assert "leadmatch roster put" in page.inner_text(".empty")
     page.context.close()
+
+
+def test_a_problem_is_told_in_the_reader_s_language(stage, signed_in, decision_id):
+    for language, words in (("en", "There is no such rep on the roster."), ("zh", "名单中没有这位销售。")):
+        page, _ = signed_in[language]
+        page.goto(f"{stage.url}/team/R-nobody")
+        assert words in page.inner_text("main")
+    page.goto(f"{stage.url}/rules/edit")
+    page.fill("textarea", "holdout:\n  live: 2\n")
+    page.click("button[formnovalidate]")
+    assert "第 2 行 holdout.live：应不大于" in page.inner_text("[role=alert]")
