@@ -23,6 +23,7 @@ from data.intake.lead_blocks import LeadFile
 from data.settings import Settings
 from data.store import policies
 from data.store.ledger import Ledger
+from data.store.lone import alone
 from pipelines import match_block
 from pipelines.champion import champion
 from pipelines.match_block import PRICED_A_REP, PRICED_LEADS, Given, Laid, Matching, Standing
@@ -107,7 +108,8 @@ def match(
     """Match the leads of a file to the reps of a data set, write one row a lead, and say how it went.
 
     at : the moment of the decision; workers : who does the work, two threads if not given. The result is the same
-    whoever does it. Raises InputError for files that cannot be used, or without a champion.
+    whoever does it. Raises InputError for files that cannot be used, or without a champion, and RefusedError while
+    another run writes to `out`.
     """
     ledger = Ledger.open(settings.ledger_url)
     try:
@@ -125,19 +127,24 @@ def match(
     size = (file.st_size, file.st_mtime_ns) if file else ()
     job = _digest(loaded.digest, rules, reps, dataset.description, leads_file.resolve(), size, capacity, explore)
     out.parent.mkdir(parents=True, exist_ok=True)
-    parts = Parts(out, job, at)
-    try:
-        leads = LeadFile(leads_file, dataset.description, parts.folder)
-    except InputError:
-        parts.discard()
-        raise
-    matching = Matching(BlockScorer(Scorer(loaded.model, reps)), rules, parts.at, explore)
-    free = match_block.slots(rules, reps, parts.at) if capacity else np.full(len(reps), np.inf)
-    with workers or threads(2) as pool:
-        counts = run(matching, leads, free, parts, pool=pool, step=step)
-    step(f"writing {out}")
-    parts.assemble(match_block.schema(matching))
+    with alone(_lock_of(out, settings.home), f"A match into {out}"):
+        parts = Parts(out, job, at)
+        try:
+            leads = LeadFile(leads_file, dataset.description, parts.folder)
+        except InputError:
+            parts.discard()
+            raise
+        matching = Matching(BlockScorer(Scorer(loaded.model, reps)), rules, parts.at, explore)
+        free = match_block.slots(rules, reps, parts.at) if capacity else np.full(len(reps), np.inf)
+        with workers or threads(2) as pool:
+            counts = run(matching, leads, free, parts, pool=pool, step=step)
+        step(f"writing {out}")
+        parts.assemble(match_block.schema(matching))
     return {"out": str(out), **counts, "model_version": loaded.version, "verdict": loaded.model.verdict}
+
+
+def _lock_of(out: Path, home: Path) -> Path:
+    return home / "locks" / f"match-{_digest(out.resolve())[:16]}"
 
 
 def run(

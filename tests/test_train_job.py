@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from data.dataset import save_dataset
-from data.errors import InputError
+from data.errors import InputError, RefusedError
 from data.roster import Rep
 from data.settings import Settings
 from data.store import promotions
@@ -139,6 +139,20 @@ def test_a_batch_never_exceeds_the_slots_of_a_rep(installation, tmp_path, monkey
         given = matched["rep_id"].value_counts()
         assert (given <= slots[given.index]).all()
         assert matched["unassigned_reason"].notna().sum() == matched["rep_id"].isna().sum() > 0
+
+
+def test_two_matches_do_not_write_to_one_file(installation, tmp_path):
+    settings, data, _ = installation
+    refused = []
+
+    def again(_said):
+        with pytest.raises(RefusedError, match="already running"):
+            match(data, data / "leads.csv", tmp_path / "out.csv", settings=settings, at=datetime.now(UTC))
+        refused.append(True)
+
+    match(data, data / "leads.csv", tmp_path / "out.csv", settings=settings, at=datetime.now(UTC), step=again)
+    assert refused
+    assert pd.read_csv(tmp_path / "out.csv")["lead_id"].is_unique
 
 
 def test_a_ledger_without_decisions_adds_nothing(installation):
