@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -11,17 +10,16 @@ from pathlib import Path
 
 import httpx
 
+from tests.ports import free_port
+
 ROOT = Path(__file__).parent.parent
 READY_WITHIN_S = 300.0
 
 
 def main() -> None:
     """Build, serve, ask, end; raises where any of it fails."""
-    with tempfile.TemporaryDirectory() as place, socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-        probe.close()
-        folder = Path(place)
+    with tempfile.TemporaryDirectory() as place:
+        port, folder = free_port(), Path(place)
         (folder / "empty").mkdir()
         environment = {
             **{name: value for name, value in os.environ.items() if name != "PYTHONPATH"},

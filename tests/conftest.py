@@ -4,7 +4,6 @@ import glob
 import importlib.util
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from dataclasses import replace
@@ -20,6 +19,7 @@ from data.roster import Rep
 from data.store.ledger import Ledger
 from data.store.schema import HEAD
 from data.store.tables import metadata
+from tests.ports import free_port
 
 settings.register_profile("house", deadline=None)  # a busy machine is not a failure
 settings.load_profile("house")
@@ -44,9 +44,7 @@ def postgres_server(tmp_path_factory):
     made = subprocess.run(["mktemp", "-d"], **as_postgres, check=True, capture_output=True, text=True)
     folder = Path(made.stdout.strip())
     run = {**as_postgres, "check": True, "cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     options = f"-p {port} -c listen_addresses=127.0.0.1 -k {folder} -c fsync=off -c max_connections=100"
     try:
         subprocess.run([binary / "initdb", "-D", folder / "data", "-U", "ledger", "-A", "trust", "-N"], **run)

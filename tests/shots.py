@@ -4,7 +4,6 @@ Starts the service over LEADMATCH_HOME, signs in by links of its own, and writes
 """
 
 import io
-import socket
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from data.store.listing import Wanted
 from pipelines.serve import start
 from serving.pages.app import RULES
 from serving.pages.render import RAIL
+from tests.ports import free_port
 
 OUT = Path(__file__).parent.parent / "docs" / "shots"
 LANGUAGES = {"en": "en-GB", "zh": "zh-CN"}
@@ -29,9 +29,7 @@ def main() -> None:
     """Make all pictures."""
     settings = Settings()
     OUT.mkdir(parents=True, exist_ok=True)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     running = start(port=port, log=settings.home / "shots.log")
     try:
         with sync_playwright() as play:

@@ -7,7 +7,8 @@ import time
 import pytest
 
 from serving.connections import HEADERS_WITHIN_S
-from tests.torture.service import Forked, Http, answered, free_port, furnished
+from tests.ports import free_port
+from tests.torture.service import Forked, Http, answered, furnished
 
 HALF_OPEN, SLOW = 400, 50
 LET_GO_WITHIN_S = 60.0  # five seconds on a machine with nothing else to do

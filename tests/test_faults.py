@@ -308,7 +308,8 @@ def test_a_service_whose_registry_is_dead_is_ready_and_one_that_is_told_to_end_a
 
     from data.store import keys
     from data.store.locks import WriterTurn
-    from tests.test_service_process import free_port, promote
+    from tests.ports import free_port
+    from tests.test_service_process import promote
     from tests.torture.service import Whole
 
     home = tmp_path / "home"

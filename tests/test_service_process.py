@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,17 +20,12 @@ from serving import bundle, signing
 from serving.bundle_store import BundleStore
 from serving.events import endpoint_setup
 from tests import receivers
+from tests.ports import free_port
 from training import model_files
 
 ROOT = Path(__file__).parent.parent
 NOW = datetime.now(UTC)
 LEAD = {"industry": "retail", "company_size": 40}
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def promote(home, model, folder, version="1", previous=None):

@@ -15,9 +15,10 @@ from pipelines.doctor import examine
 from serving import bundle, signing
 from serving.bundle_store import BundleStore
 from serving.child import ChildFailedError
+from tests.ports import free_port
 from tests.torture.crashes import OF_REQUESTS, crashed_at, died_at
 from tests.torture.kills import cycles
-from tests.torture.service import Forked, Whole, free_port
+from tests.torture.service import Forked, Whole
 from training import model_files
 
 ROOT = Path(__file__).parent.parent

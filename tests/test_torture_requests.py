@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
 from tests.torture.generated import from_description, from_imagination
 from tests.torture.hostile import requests, status_of
-from tests.torture.service import Forked, Http, answered, free_port, furnished
+from tests.torture.service import Forked, Http, answered, furnished
 
 MOST_GROWTH_BYTES = 20_000_000
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import socket
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -14,6 +13,7 @@ from playwright.sync_api import sync_playwright
 
 from data.store import keys, sessions
 from serving.pages import visitor
+from tests.ports import free_port
 
 CHROMIUM = "/usr/bin/chromium"
 REPS = [
@@ -33,9 +33,7 @@ def stage_class(desk):
             super().__init__(url, model)
             self.started, self.began = time.monotonic(), datetime.now(UTC)
             self.now = None
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                self.port = probe.getsockname()[1]
+            self.port = free_port()
             self.url = f"http://127.0.0.1:{self.port}"
             config = uvicorn.Config(self.asgi, port=self.port, log_level="warning", lifespan="off", ws="none")
             self._server = uvicorn.Server(config)

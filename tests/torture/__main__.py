@@ -10,10 +10,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.ports import free_port
 from tests.torture import clients, history
 from tests.torture.kills import cycles
 from tests.torture.postgres import Postgres
-from tests.torture.service import Forked, Http, Whole, answered, free_port, furnished
+from tests.torture.service import Forked, Http, Whole, answered, furnished
 
 KILLS, SERVED = 200, 20
 REQUESTS, CLIENTS = 20_000, 16

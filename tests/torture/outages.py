@@ -15,9 +15,10 @@ from pipelines.doctor import examine
 from serving import bundle, signing
 from serving.bundle_store import BundleStore
 from tests.conftest import made_small_model
+from tests.ports import free_port
 from tests.torture import clients, history
 from tests.torture.postgres import Postgres
-from tests.torture.service import Forked, Http, Whole, answered, free_port, furnished
+from tests.torture.service import Forked, Http, Whole, answered, furnished
 from training import model_files
 
 CAPACITIES = {f"R-{number}": 100_000 for number in range(1, 9)}

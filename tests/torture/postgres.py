@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 
-from tests.torture.service import free_port
+from tests.ports import free_port
 
 
 class Postgres:

@@ -19,13 +19,6 @@ MODULES = ["uvicorn", "serving.app", "serving.parts", "serving.connections", "sq
 ROLES = ("crm", "manager", "admin")
 
 
-def free_port() -> int:
-    """A loopback port that nobody uses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def furnished(url: str, capacities: Mapping[str, int]) -> dict[str, str]:
     """A key of each role, in a ledger that now has these reps."""
     from data.roster import Rep
