@@ -1,8 +1,8 @@
 """`make bench`: every benchmark in turn, as tables; an hour or so on one free core.
 
 What each takes there, about: training half a minute, training and matching at scale ten, gain 15, honesty 12, policy
-values 10, matching 5, exploration over months 12, delay labels 4, rivals one without Vowpal Wabbit and econml (`make rivals` installs these and
-takes some 15).
+values 10, matching 5, exploration over months 12, delay labels 4, rivals one without Vowpal Wabbit and econml (`make
+rivals` installs these and takes some 15).
 """
 
 from tests.bench import (
