@@ -100,6 +100,8 @@ def replay(
         kept.append(_row(decision, logged, made, converted=converted, mature=mature))
     scope = {
         "as_of": at, "since": asked.since, "until": asked.until, "decisions": len(rows),
+        "first_decided_at": rows[0][1].row.decided_at if rows else None,
+        "last_decided_at": rows[-1][1].row.decided_at if rows else None,
         "window_days": window_days, "target": target, "prices": prices.how,
     }  # fmt: skip
     return scope | told(Replay(tuple(kept), dict(left_out)), at=at, newcomer_days=rules.newcomers.days)

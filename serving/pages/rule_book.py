@@ -13,6 +13,7 @@ from data.errors import InputError
 from data.store import policies
 from data.store.policies import PolicyVersion
 from serving.pages.axis import axis_of
+from serving.pages.matured import matured_until
 from serving.pages.render import page
 from serving.pages.visitor import MANAGERS, STAFF, PageRules, ask, form_of, parts_of
 from serving.policy.rulebook import parse_rule_book
@@ -29,7 +30,8 @@ RULES: PageRules = {
     ("GET", "/rules/versions/{number}"): STAFF,
 }
 CONTEXT_LINES = 2
-REPLAYED = 1_000  # of the newest decisions: what a person waits for
+REPLAYED = 1_000  # of the newest decisions that are old enough: what a person waits for
+LEAST_MATURED = 100  # fewer say nothing of what a rule is worth
 MOST_REPS, MOST_EXAMPLES = 12, 5  # that are shown
 
 
@@ -67,13 +69,13 @@ async def check(request: Request) -> Response:
 
 @router.post("/rules/replay")
 async def replay(request: Request) -> Response:
-    """What the text would have done with the newest decisions: a part of the editor, or the editor with it inside."""
+    """What the text would have done with past decisions: a part of the editor, or the editor with it inside."""
     form = await form_of(request)
     text = _text(form)
     tried: dict[str, Any] | None = None
     problem: str | None = None
     try:
-        tried = await ask(request, "POST", "/v1/policy/replay", {"text": text, "limit": REPLAYED})
+        tried = await _replayed(request, text)
     except Problem as refused:  # told in its place: the text stays as it was typed
         problem = refused.detail
     shown = _tried(tried) | {"replay_problem": problem}
@@ -106,6 +108,20 @@ async def version_page(request: Request, number: int) -> Response:
     before = (await _version(request, number - 1)).text if number > 1 else None
     difference = [] if before is None else _difference(before, one.text)
     return page(request, "rules_version.html", one=one, difference=difference)
+
+
+async def _replayed(request: Request, text: str) -> dict[str, Any]:
+    """The newest decisions of which it is known what became; while these are few, the newest ones of any age.
+
+    `matured` and `least` say then how many there are, and how many it takes.
+    """
+    body = {"text": text, "limit": REPLAYED}
+    until = await matured_until(request)
+    tried: dict[str, Any] = await ask(request, "POST", "/v1/policy/replay", {**body, "until": until.isoformat()})
+    if tried["decisions"] >= LEAST_MATURED:
+        return tried
+    young = await ask(request, "POST", "/v1/policy/replay", body)
+    return {**young, "matured": tried["decisions"], "least": LEAST_MATURED}
 
 
 def _edited(

@@ -1,6 +1,7 @@
 """Team: who carries how much, who is away, whether it is fair, who answers how fast, and what each is good at."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -34,6 +35,49 @@ RULES: PageRules = {
     ("POST", "/team/{rep_id}/absence"): MANAGERS,
 }
 CALENDAR_DAYS = 28
+# What the table may be sorted by; numbers begin with the largest, and whoever has none comes last.
+COLUMNS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
+    "rep": lambda row: (row["name"] or row["rep_id"]).casefold(),
+    "load": lambda row: row["open"] if row["open_share"] is None else row["open_share"],
+    "today": lambda row: row["today"],
+    "given": lambda row: row["given"],
+    "share": lambda row: row["share"]["value"],
+    "first_call": lambda row: row["response"]["median"]["value"] if row["response"] else None,
+    "converts": lambda row: row["conversion"]["value"],
+    "above": lambda row: row["above_expected"]["value"],
+}
+
+
+@dataclass(frozen=True)
+class Order:
+    """How the table is sorted, from its address: `load`, or `-load` for the largest first."""
+
+    asked: str
+
+    @property
+    def column(self) -> str | None:
+        """The column; None: as the roster has them."""
+        name = self.asked.removeprefix("-")
+        return name if name in COLUMNS else None
+
+    @property
+    def down(self) -> bool:
+        """Whether the largest come first."""
+        return self.asked.startswith("-")
+
+    def after(self, column: str) -> str:
+        """What a tap on a column's head asks for: the other way round where it is sorted by this one already."""
+        if self.column == column:
+            return column if self.down else f"-{column}"
+        return column if column == "rep" else f"-{column}"
+
+    def of(self, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The rows in this order."""
+        if self.column is None:
+            return list(rows)
+        value = COLUMNS[self.column]
+        known = sorted((row for row in rows if value(row) is not None), key=value, reverse=self.down)
+        return [*known, *(row for row in rows if value(row) is None)]
 
 
 @router.get("/team")
@@ -44,11 +88,13 @@ async def team(request: Request) -> Response:
     span = span_of("/team", request.query_params, reps, visitor)
     told = await reports(request, *REPORTS, **span.asked)
     rows = joined(told)
+    order = Order(request.query_params.get("sort", ""))
     return page(
         request,
         "team.html",
+        order=order,
         span=span,
-        rows=rows,
+        rows=order.of(rows),
         load=told["load"],
         fairness=told["fairness"],
         response=told["response"],

@@ -1,7 +1,6 @@
 """Is it worth it? The verdict in one sentence, the gain over time, what the holdout says, and what it takes to know."""
 
 import math
-from datetime import timedelta
 from typing import Any
 
 import yaml
@@ -11,12 +10,12 @@ from starlette.responses import Response
 
 from serving.pages.axis import axis_of
 from serving.pages.figures import Figures
+from serving.pages.matured import matured_until
 from serving.pages.render import figures_of, page
 from serving.pages.span import span_of
 from serving.pages.team import roster_of
 from serving.pages.visitor import STAFF, PageRules, ask, parts_of, reports, visitor_of
 from serving.problems import Problem
-from serving.reports.view import WINDOW_WITHOUT_MODEL
 
 router = APIRouter()
 RULES: PageRules = {("GET", "/worth"): STAFF, ("GET", "/worth/methods/{method}"): STAFF}
@@ -57,8 +56,7 @@ async def one_method(request: Request, method: str) -> Response:
         raise Problem(404, "There is no such method here.")
     rules = yaml.safe_load((await ask(request, "GET", "/v1/policy"))["text"]) or {}
     text = yaml.safe_dump(rules | {"method": method, "holdout": {"live": 0, "trial": 0}}, allow_unicode=True)
-    window = timedelta(days=(await ask(request, "GET", "/v1/model")).get("window_days", WINDOW_WITHOUT_MODEL))
-    body = {"text": text, "limit": REPLAYED, "until": (visitor_of(request).now - window).isoformat()}
+    body = {"text": text, "limit": REPLAYED, "until": (await matured_until(request)).isoformat()}
     tried: dict[str, Any] | None = None
     problem = ""
     try:

@@ -34,7 +34,8 @@ def replay_policy(body: ReplayIn, request: Request) -> Response:
     Nothing is changed by it. The reps who were free, their probabilities, the prices and what the methods saw are
     those that were logged (`prices`: logged, or solved anew where the book's prices section is another).
 
-    - `text {en, zh}`: the finding in a sentence; `decisions`, `replayed`, `left_out {why: n}`.
+    - `text {en, zh}`: the finding in a sentence; `decisions`, from `first_decided_at` to `last_decided_at`; `replayed`,
+      `left_out {why: n}`.
     - `changed`: decisions that the same draw would have given to somebody else, with `examples`; `expected_changed`:
       the least that any draw must change on average. `as_it_ran`: every chance is the logged one, to 1e-9.
     - `asks_others`: decisions for which the book would also ask reps of whom nothing was logged.

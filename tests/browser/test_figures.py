@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from serving import model_desk
-from serving.pages import visitor
+from serving.pages import rule_book, team, visitor
 from serving.pages.worth import METHODS
 from serving.reports import desk
 
@@ -248,8 +248,12 @@ def test_a_rule_book_tried_on_the_past_says_what_the_interface_says(stage, perso
     page.click("button:not([formaction]) >> text=/Check|检查/")
     page.click("[hx-post='/rules/replay']")
     page.wait_for_selector("#replay-told")
-    told = stage.call("POST", "/v1/policy/replay", {"text": text, "limit": 1_000}, role="manager").json()
-    assert told["replayed"] > 100
+    window = timedelta(days=stage.call("GET", "/v1/model").json()["window_days"])
+    asked = {"text": text, "limit": 1_000, "until": (stage.now - window).isoformat()}
+    told = stage.call("POST", "/v1/policy/replay", asked, role="manager").json()
+    assert told["replayed"] == told["worth"]["leads"] > 100  # of every one it is known what became
+    days = [told[name][:10] for name in ("first_decided_at", "last_decided_at")]
+    assert re.findall(r"\d{4}-\d\d-\d\d", page.inner_text("#replay-told")) == days
     assert told["changed"] > 0
     sentence = page.inner_text("#replay-told .sentence")
     assert set(re.findall(r"[\d,]+", sentence)) >= {f"{told['changed']:,}", f"{told['replayed']:,}"}
@@ -286,3 +290,89 @@ def test_a_rule_book_that_nothing_in_the_log_tells_of_has_no_figure(stage, perso
     page.wait_for_selector("#replay-found [role=alert]")
     assert "metod" in page.inner_text("#replay-found")
     assert stage.call("GET", "/v1/policy", role="manager").json()["version"] == 0
+
+
+def test_a_replay_without_leads_old_enough_says_how_many_are_missing(stage, person, monkeypatch):
+    monkeypatch.setattr(rule_book, "LEAST_MATURED", 10_000)
+    page = person("manager")
+    page.goto(f"{stage.url}/rules/edit")
+    page.fill("textarea", "method: workload\n")
+    page.click("button >> text=Check")
+    page.click("[hx-post='/rules/replay']")
+    page.wait_for_selector("#replay-told")
+    asked = {"text": "method: workload\n", "limit": 1_000}
+    told = stage.call("POST", "/v1/policy/replay", asked, role="manager").json()
+    note = page.inner_text("#replay-told .note.warn >> nth=0")
+    assert f"newest {told['decisions']:,} of any age" in note
+    assert "10000 are needed" in note
+
+
+def test_the_team_is_sorted_by_any_column_by_keyboard(stage, person, axe):
+    page = person("manager")
+    page.goto(f"{stage.url}/team?range=365d")
+
+    def shown(place):
+        cells = page.eval_on_selector_all(
+            ".people tbody tr", f"rows => rows.map(row => row.children[{place}].innerText)"
+        )
+        return [float(re.search(r"[\d.]+", cell)[0]) for cell in cells]
+
+    heads = page.locator(".people thead .sort")
+    assert heads.count() == len(team.COLUMNS)
+    for place, name in ((3, "given"), (6, "converts")):
+        head = f".people thead th:has-text('{page.locator('.people thead th').nth(place).inner_text()}')"
+        for direction, falls in (("descending", True), ("ascending", False)):
+            page.locator(f"{head} .sort").first.press("Enter")
+            page.wait_for_selector(f".people th[aria-sort={direction}]")
+            assert shown(place) == sorted(shown(place), reverse=falls), (name, direction)
+            assert "range=365d" in page.url
+    assert axe(page) == []
+    page.check("input[name=range][value='all']", force=True)  # another time, the same order
+    page.wait_for_url("**/team?*range=all*")
+    assert page.locator(".people th[aria-sort=ascending]").count() == 1
+
+
+def test_a_sort_puts_whoever_has_no_figure_last_both_ways():
+    rows = [{"above_expected": {"value": value}} for value in (0.1, None, 0.3)]
+    values = [[row["above_expected"]["value"] for row in team.Order(asked).of(rows)] for asked in ("above", "-above")]
+    assert values == [[0.1, 0.3, None], [0.3, 0.1, None]]
+    assert team.Order("nothing").of(rows) == rows
+
+
+def test_the_rail_counts_what_waits_on_each_page(stage, person):
+    told = {"complete": True, "as_of": "2026-03-02T09:00:00+00:00", "alerts": [
+        {"kind": "unassigned", "count": 120}, {"kind": "overdue", "count": 7}, {"kind": "stuck", "count": 2},
+        {"kind": "draw", "count": 1},
+    ]}  # fmt: skip
+    page, rep = person("manager"), person("rep", rep_id="R-0")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stage.parts.reports, "at_hand", lambda asked: told)
+        page.goto(f"{stage.url}/rules")
+        counts = page.eval_on_selector_all(
+            ".rail a:has(.count)", "all => all.map(each => each.getAttribute('href'))"
+        )
+        spoken = page.locator(".rail .count .visually-hidden").all_inner_texts()
+        rep.goto(f"{stage.url}/my-leads")
+        assert rep.locator(".rail .count").count() == 0  # what waits for managers is not hers
+        patch.setattr(stage.parts.reports, "at_hand", lambda asked: None)  # before the first report
+        page.goto(f"{stage.url}/rules")
+        assert page.locator(".rail .count").count() == 0
+    assert counts == ["/assignments", "/team", "/sources"]
+    assert [re.search(r"\d+", each)[0] for each in spoken] == ["120", "1", "2"]  # leads there, checks elsewhere
+
+
+def test_the_page_of_somebody_who_waits_keeps_nobody_out(stage, person, axe, monkeypatch):
+    may_end, lift = threading.Event(), desk.REPORTS["lift"]
+    monkeypatch.setitem(desk.REPORTS, "lift", lambda view: may_end.wait(60) and lift(view))
+    monkeypatch.setattr(visitor, "PATIENCE_MS", 0)
+    try:
+        for locale, words in (("en-GB", "The figures are being worked out"), ("zh-CN", "正在统计")):
+            page = person("manager", locale=locale)
+            page.route("**/static/pages.js", lambda route: route.fulfill(body=""))  # or it looks again meanwhile
+            page.goto(f"{stage.url}/worth?range=7d&team=South")
+            assert words in page.inner_text("h1")
+            assert axe(page) == []
+            page.set_viewport_size({"width": 390, "height": 844})
+            assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    finally:
+        may_end.set()
