@@ -106,6 +106,10 @@ class Figures:
             return self.say("time.hours", n=round(seconds / HOUR))
         return self.say("time.days", n=round(seconds / DAY))
 
+    def lost(self, reason: str) -> str:
+        """Why a lead was lost: one of the reasons that the pages offer in the reader's language, others as stated."""
+        return self.say.known(f"lost.{reason.strip().casefold().replace(' ', '_')}", reason)
+
     def because(self, why: str) -> str:
         """Why a figure is missing."""
         return because_text(why, self.say.language)

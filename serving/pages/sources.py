@@ -12,7 +12,7 @@ from serving.pages.figures import Figures
 from serving.pages.render import figures_of, page
 from serving.pages.span import span_of
 from serving.pages.team import roster_of
-from serving.pages.visitor import STAFF, PageRules, parts_of, reports, visitor_of
+from serving.pages.visitor import STAFF, PageRules, ask, parts_of, reports, visitor_of
 
 router = APIRouter()
 RULES: PageRules = {("GET", "/sources"): STAFF}
@@ -33,6 +33,7 @@ async def sources(request: Request) -> Response:
         "sources.html",
         span=span,
         told=told,
+        currency=(await ask(request, "GET", "/v1/model")).get("facts", {}).get("currency"),
         rows=[*rows, {**told["all"], "total": True}] if len(rows) > 1 else rows,
         alerts=[{"items": [], **each} for each in alerts["alerts"]],
         most=MOST_ITEMS,
@@ -72,7 +73,7 @@ def _reasons(reasons: list[dict[str, Any]], fig: Figures) -> dict[str, Any]:
 def _reason(reason: str | None, fig: Figures) -> str:
     if reason is None:
         return fig.say("sources.no_reason")
-    return fig.say("sources.other_reasons") if reason == "other" else reason[:40]
+    return fig.say("sources.other_reasons") if reason == "other" else fig.lost(reason)[:40]
 
 
 def _bars(names: list[str], counts: list[int], labels: list[str], colour: str) -> dict[str, Any]:

@@ -14,8 +14,10 @@ from serving.pages.worth import METHODS
 from serving.reports import desk
 
 PAGES = ("/worth", "/team", "/team/R-1", "/sources", "/model")
-LANGUAGES, WIDTHS = ("en", "zh"), (1440, 390)
+LANGUAGES, WIDTHS = ("en", "zh"), (1440, 1280, 390)
 DAYS, A_DAY = 70, 3
+CUT_OFF = """() => [...document.querySelectorAll(".scroll")].filter(each => each.scrollWidth > each.clientWidth + 1)
+    .map(each => each.innerText.slice(0, 80))"""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -70,6 +72,7 @@ def test_a_page_stands_in_both_languages_wide_and_narrow(stage, person, path):
             page.set_viewport_size({"width": width, "height": 900})
             assert page.goto(stage.url + path).status == 200
             assert page.evaluate("document.documentElement.scrollWidth") <= width, (language, width)
+            assert width < 760 or page.evaluate(CUT_OFF) == [], (language, width)
             assert page.get_attribute("html", "lang").startswith(language)
 
 
