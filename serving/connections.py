@@ -3,7 +3,6 @@
 import asyncio
 from typing import Any
 
-from uvicorn import config
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 HEADERS_WITHIN_S = 5.0
@@ -49,8 +48,3 @@ class PromptConnection(AutoHTTPProtocol):  # type: ignore[misc,valid-type]  # uv
         self._closing = None
         if self.cycle is None or self.cycle.response_complete:
             self.transport.abort()
-
-
-def use() -> None:
-    """Let uvicorn, which BentoML starts without asking us, use these connections."""
-    config.HTTP_PROTOCOLS["auto"] = f"{__name__}:{PromptConnection.__name__}"

@@ -240,7 +240,7 @@ def test_a_port_in_use_is_said_at_once(installed):
 
 def test_a_worker_starts_without_the_heavy_libraries():
     heavy = {"mlflow", "shap", "matplotlib", "optuna", "dask", "pandas", "scipy", "sklearn", "lightgbm", "numba"}
-    code = f"import sys, serving.service, serving.parts\nprint(sorted({heavy} & set(sys.modules)))\n"
+    code = f"import sys, serving.service, serving.worker\nprint(sorted({heavy} & set(sys.modules)))\n"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=ROOT)
     assert done.stdout.strip() == "[]", done.stderr
 

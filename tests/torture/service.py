@@ -120,8 +120,9 @@ def _work(url: str, home: Path, listening: socket.socket, crash_at: str) -> None
 
     from data.crash_points import arm
     from data.settings import Settings
-    from serving import connections, fetch
+    from serving import fetch
     from serving.app import build_app, layers
+    from serving.connections import PromptConnection
     from serving.parts import put_together
     from serving.process import to_serve
 
@@ -133,9 +134,8 @@ def _work(url: str, home: Path, listening: socket.socket, crash_at: str) -> None
     for layer, arguments in reversed(layers(app, Settings())):
         whole = layer(whole, **arguments)
     to_serve()
-    connections.use()
     arm(crash_at)
-    uvicorn.Server(uvicorn.Config(whole, log_config=None, lifespan="off")).run(sockets=[listening])
+    uvicorn.Server(uvicorn.Config(whole, http=PromptConnection, log_config=None, lifespan="off")).run(sockets=[listening])
 
 
 def _no_registry(arguments: Sequence[str], seconds: float) -> None:

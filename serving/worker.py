@@ -1,0 +1,84 @@
+"""What one worker runs, whatever serves it: the application with what stands before it, and the upkeep behind it."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from anyio import to_thread
+from pydantic import ValidationError
+from starlette.types import ASGIApp
+
+from data.settings import Settings
+from serving import answers
+from serving.api import ScoreIn
+from serving.app import build_app, layers
+from serving.logs import write_json_lines
+from serving.parts import Parts, Upkeep
+from serving.problems import invalid, problem_of, retry_later
+from serving.process import to_serve
+from serving.routes.decisions import score_of
+
+THREADS = 16  # of the pool that runs the routes; more would only wait for each other
+
+
+class Told(NamedTuple):
+    """An answer that is sent by others."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: dict[str, Any]
+
+
+class Worker:
+    """One worker's application, and its life from the start to the stop."""
+
+    def __init__(self) -> None:
+        self.settings = Settings()
+        self.app = build_app()
+        self._upkeep = Upkeep(self.settings, self._begin)
+
+    def layered(self, inner: ASGIApp) -> ASGIApp:
+        """What answers requests, with everything in front of it that a request has to pass."""
+        for layer, arguments in reversed(layers(self.app, self.settings)):
+            inner = layer(inner, **arguments)
+        return inner
+
+    def start(self) -> None:
+        """Begin the upkeep, which makes the service ready once there is a ledger."""
+        write_json_lines()
+        to_thread.current_default_thread_limiter().total_tokens = THREADS
+        self._upkeep.start()
+        to_serve()
+
+    async def stop(self) -> None:
+        """End the upkeep and close the ledger."""
+        self.app.state.parts = None
+        await to_thread.run_sync(self._upkeep.stop)
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a ledger that can be written; without a model the rule book's fallback decides."""
+        parts: Parts | None = self.app.state.parts
+        return parts is not None and not parts.ledger.failed
+
+    async def score(self, body: Any) -> "Told":
+        """What `POST /v1/score` answers to this body."""
+        try:
+            asked = ScoreIn.model_validate(body)
+            return Told(200, {}, answers.plain(await to_thread.run_sync(score_of, asked, self._parts())))
+        except ValidationError as error:
+            problem = invalid(error.errors())
+        except Exception as error:
+            foreseen = problem_of(error)
+            if foreseen is None:
+                raise
+            problem = foreseen
+        return Told(problem.status, problem.headers, problem.as_dict())
+
+    def _parts(self) -> Parts:
+        parts: Parts | None = self.app.state.parts
+        if parts is None:
+            raise retry_later(503, "The service is starting; try again.")
+        return parts
+
+    def _begin(self, parts: Parts) -> None:
+        self.app.state.parts = parts
