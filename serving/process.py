@@ -11,5 +11,6 @@ def to_serve() -> None:
     # What is in memory by now stays: full collections need not walk it between requests.
     gc.collect()
     gc.freeze()
+    gc.enable()
     # The thread that takes requests in, and refuses those too many, waits behind every thread that decides.
     sys.setswitchinterval(SWITCHED_AFTER_S)

@@ -1,9 +1,10 @@
-"""The service as BentoML runs it: the application at "/", one call for BentoML's own clients, a start that never fails.
+"""The service as BentoML runs it: our application, one call for BentoML's own clients, a start that never fails.
 
 Every worker is a process of its own. Run it with `leadmatch serve`, which ends all of them together.
 """
 
 import ctypes
+import gc
 import os
 import signal
 import sys
@@ -18,7 +19,7 @@ import bentoml
 from uvicorn import config
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import ASGIApp
 
     from serving.worker import Worker
 
@@ -31,29 +32,25 @@ config.HTTP_PROTOCOLS["auto"] = "serving.connections:PromptConnection"
 
 @cache
 def worker() -> "Worker":
-    """This process as a worker. The master imports this module too, but only starts workers: it is spared the rest."""
+    """What this process runs as a worker. The master imports this module too, but is spared what takes seconds."""
+    gc.disable()  # until it serves: what an import makes stays
     from serving.worker import Worker
 
     return Worker()
 
 
-async def application(scope: "Scope", receive: "Receive", send: "Send") -> None:
-    """The worker's application."""
-    await worker().app(scope, receive, send)
-
-
-def layered(inner: "ASGIApp") -> "ASGIApp":
-    """What stands before everything that BentoML answers."""
-    return worker().layered(inner)
+def in_front_of(framework: "ASGIApp") -> "ASGIApp":
+    """The worker's own application before what BentoML answers."""
+    return worker().in_front_of(framework)
 
 
 @bentoml.service(
     name="leadmatch",
     traffic={"timeout": TIMEOUT_S},
+    tracing={"excluded_urls": ".*"},  # of spans that nobody collects
     logging={"access": {"enabled": False}},  # it logs addresses, which hold ids; the guard logs routes
     metrics={"enabled": False},  # it counts by address: unbounded, and ids again; ours count by route
 )
-@bentoml.asgi_app(application, path="/")
 class Leadmatch:
     """One worker."""
 
@@ -97,7 +94,7 @@ class Leadmatch:
         return told.body
 
 
-Leadmatch.add_asgi_middleware(layered)  # type: ignore[attr-defined]
+Leadmatch.add_asgi_middleware(in_front_of)  # type: ignore[attr-defined]
 
 
 def _die_with_parent(number: signal.Signals) -> None:

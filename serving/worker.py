@@ -5,12 +5,12 @@ from typing import Any, NamedTuple
 
 from anyio import to_thread
 from pydantic import ValidationError
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from data.settings import Settings
 from serving import answers
 from serving.api import ScoreIn
-from serving.app import build_app, layers
+from serving.app import FRAMEWORK, build_app, layers
 from serving.logs import write_json_lines
 from serving.parts import Parts, Upkeep
 from serving.problems import invalid, problem_of, retry_later
@@ -36,11 +36,19 @@ class Worker:
         self.app = build_app()
         self._upkeep = Upkeep(self.settings, self._begin)
 
-    def layered(self, inner: ASGIApp) -> ASGIApp:
-        """What answers requests, with everything in front of it that a request has to pass."""
+    def in_front_of(self, framework: ASGIApp) -> ASGIApp:
+        """The whole service: what every request has to pass, then the application, or the framework for its own."""
+        theirs = {path for _, path in FRAMEWORK}
+
+        async def either(scope: Scope, receive: Receive, send: Send) -> None:
+            # Straight to the application: the framework's way there is as long as some answers take.
+            own = scope["type"] == "http" and scope["state"]["route"] not in theirs
+            await (self.app if own else framework)(scope, receive, send)
+
+        whole: ASGIApp = either
         for layer, arguments in reversed(layers(self.app, self.settings)):
-            inner = layer(inner, **arguments)
-        return inner
+            whole = layer(whole, **arguments)
+        return whole
 
     def start(self) -> None:
         """Begin the upkeep, which makes the service ready once there is a ledger."""

@@ -135,7 +135,8 @@ def _work(url: str, home: Path, listening: socket.socket, crash_at: str) -> None
         whole = layer(whole, **arguments)
     to_serve()
     arm(crash_at)
-    uvicorn.Server(uvicorn.Config(whole, http=PromptConnection, log_config=None, lifespan="off")).run(sockets=[listening])
+    config = uvicorn.Config(whole, http=PromptConnection, log_config=None, lifespan="off")
+    uvicorn.Server(config).run(sockets=[listening])
 
 
 def _no_registry(arguments: Sequence[str], seconds: float) -> None:
