@@ -21,7 +21,7 @@ from serving.parts import Parts
 from serving.problems import MEDIA_TYPE, Problem, invalid, problem_of, retry_later
 from serving.quotas import FailedTries, Quota
 from serving.routes import customers, decisions, hooks, model, pool, privacy, replay, reports, roster, rules, webhooks
-from serving.routes.quick import quick_routes
+from serving.routes.quick import Quick
 
 OPEN: Rules = {
     ("GET", "/openapi.json"): ANYONE,
@@ -60,7 +60,6 @@ def build_app() -> FastAPI:
     bearer = Security(HTTPBearer(auto_error=False))
     app = FastAPI(title="leadmatch", docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.parts = None
-    app.router.routes += quick_routes()  # before those that are declared: the first that fits answers
     for routes in ROUTES:
         app.include_router(routes.router, dependencies=[bearer])
     app.add_api_route("/docs", docs, include_in_schema=False)
@@ -97,6 +96,7 @@ def layers(app: FastAPI, settings: Settings) -> list[tuple[type, dict[str, Any]]
         (Pages, {"parts": lambda: app.state.parts, "settings": settings}),
         (Gate, gate),
         (Bodies, {"limits": limits}),
+        (Quick, {"application": app}),
     ]
 
 

@@ -13,12 +13,13 @@ from training.explain import Contribution
 
 MOST_EXPLAINED = 5  # reps who get reasons unasked
 MOST_NAMED = 50  # and of those whom the request names
-NOT_EXPLAINED, UNKNOWN = b"[]},", b"null"
+UNKNOWN = b"null"
 
 
 def best_first(considered: Considered) -> NDArray[np.intp]:
     """Candidates by probability; equals by id, so that the same question has the same answer."""
-    probability = np.nan_to_num(considered.probability)
+    known = considered.scores is not None  # else all are NaN, and equal
+    probability = considered.probability if known else np.zeros(len(considered.places))
     order = np.argsort(-probability)
     ranked = probability[order]
     if (ranked[1:] != ranked[:-1]).all():  # to sort by two keys takes several times as long
@@ -42,18 +43,21 @@ def listed(
     many = len(shown)
     explained = min(many, MOST_EXPLAINED if rep_ids is None else MOST_NAMED)
     free = available[shown].astype(np.intp)
-    reasons = b'},"reasons":' if value is None else b',"reasons":'
-    # One rep, head and figures left out; what stays the same from rep to rep is one piece.
-    piece = [b"", b"", b',"uplift":{"value":', b"", b',"low":', b"", b',"high":', b""]
-    piece += [reasons + NOT_EXPLAINED] if value is None else [b'},"expected_revenue":', b"", reasons + NOT_EXPLAINED]
-    width, pieces = len(piece), piece * many
-    pieces[0::width] = considered.in_force.rep_heads[considered.places[shown], free].tolist()
-    for place, figures in enumerate(_numbers(considered, shown, value)):
-        pieces[2 * place + 1 :: width] = figures
+    # Figures and what stands between them in turn. The last figure is followed by the next rep's head.
+    begun = b'},"reasons":' if value is None else b',"reasons":'
+    unexplained = begun + b"[]},"
+    between = [b"", b',"uplift":{"value":', b',"low":', b',"high":', b'},"expected_revenue":']
+    between = between[:-1] if value is None else between
+    width, pieces = 2 * len(between), [b""] * (2 * len(between) * many)
+    for place, said in enumerate(between[1:], start=1):
+        pieces[2 * place :: width] = [said] * many
+    pieces[0::width] = considered.in_force.rep_heads(unexplained)[considered.places[shown], free].tolist()
+    pieces[1::2] = _figures(considered, shown, value)
+    pieces.append(unexplained)
     for place, told in enumerate(_reasons(considered, shown[:explained], top_k), start=1):
-        pieces[place * width - 1] = reasons + told + b"},"
-    if many:
-        pieces[-1] = pieces[-1][:-1]  # no comma after the last
+        pieces[place * width] = begun + told + b"}," + pieces[place * width][len(unexplained) :]
+    pieces[0] = pieces[0][len(unexplained) :]  # there is nobody above the first
+    pieces[-1] = pieces[-1][:-1]  # no comma after the last
     return orjson.Fragment(b"[" + b"".join(pieces) + b"]")
 
 
@@ -68,15 +72,16 @@ def part_told(part: Contribution) -> dict[str, object]:
     return {"feature": part.feature, **value, "contribution": part.contribution, "kind": part.kind}
 
 
-def _numbers(considered: Considered, shown: NDArray[np.intp], value: float | None) -> list[list[bytes]]:
-    """Probability, uplift, low and high of each, and the revenue to be expected where it is known, as JSON."""
+def _figures(considered: Considered, shown: NDArray[np.intp], value: float | None) -> list[bytes]:
+    """Of each her probability, uplift, low, high, and the revenue to be expected where it is known, as JSON."""
     scores = considered.scores
     if scores is None:
-        return [[UNKNOWN] * len(shown)] * 4
+        return [UNKNOWN] * (4 * len(shown))
     told = scores.uplifts(considered.places[shown], considered.screening.eligible)
     probability = considered.probability[shown]
-    columns = [probability, told.value, told.low, told.high, *([probability * value] if value is not None else [])]
-    return [orjson.dumps(column, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",") for column in columns]
+    columns = [probability, told.value, told.low, told.high, *([] if value is None else [probability * value])]
+    figures = np.stack(columns, axis=1).ravel()
+    return orjson.dumps(figures, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",") if len(figures) else []
 
 
 def _reasons(considered: Considered, explained: NDArray[np.intp], k: int) -> list[bytes]:
