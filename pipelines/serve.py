@@ -106,13 +106,18 @@ def start(
 def serve(*, host: str = "127.0.0.1", port: int = 3000, workers: int = 1) -> int:
     """Run the service until it ends or this process is told to end; its exit status."""
     running = start(host=host, port=port, workers=workers)
-    signal.signal(signal.SIGTERM, _interrupt)
+    end_in_order()
     try:
         return running.wait()
     except KeyboardInterrupt:
         return 0
     finally:
         running.stop()
+
+
+def end_in_order() -> None:
+    """From now on a request to end (SIGTERM) interrupts this process as Ctrl-C does: what it began is ended first."""
+    signal.signal(signal.SIGTERM, _interrupt)
 
 
 def _environment(given: Mapping[str, str], *, workers: int, home: Path | None) -> dict[str, str]:

@@ -86,20 +86,12 @@ def recent_leads(conn: Connection, *, revenue: bool = False) -> tuple[list[SeenL
 
     revenue : each lead's probabilities count as many times as it is worth usual leads.
     """
-    page, _ = decisions.search(conn, limit=RECENT)
-    rows = [
-        decision.row
-        for decision in page
-        if decision.row.duplicate_of is None
-        and decision.row.probability is not None
-        and len(decision.row.candidates)
-        and np.isfinite(decision.row.probability).all()
-    ]
-    worth = np.array([(row.basis or {}).get("expected_value") or np.nan for row in rows], dtype=float)
+    leads = decisions.newest_scored(conn, among=RECENT)
+    worth = np.array([lead.expected_value or np.nan for lead in leads], dtype=float)
     usual = float(np.nanmean(worth)) if np.isfinite(worth).any() else None
-    times = np.nan_to_num(worth / usual, nan=1.0) if revenue and usual else np.ones(len(rows))
-    counted = zip(rows, times, strict=True)
-    return [SeenLead(row.candidates, row.probability * each) for row, each in counted], usual
+    times = np.nan_to_num(worth / usual, nan=1.0) if revenue and usual else np.ones(len(leads))
+    counted = zip(leads, times, strict=True)
+    return [SeenLead(lead.candidates, lead.probability * each) for lead, each in counted], usual
 
 
 class Upkeep:

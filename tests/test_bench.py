@@ -1,5 +1,11 @@
 """The benchmark's own arithmetic, and that it measures the thing itself."""
 
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
 import numpy as np
 import pytest
 
@@ -92,3 +98,22 @@ def test_an_answer_without_success_ends_the_comparison():
     finally:
         server.shutdown()
         server.server_close()
+
+
+def test_a_terminated_benchmark_leaves_no_service_behind(tmp_path):
+    code = (
+        "import sys, time; from pathlib import Path; from pipelines.bench.http import BARE, _echo\n"
+        "from pipelines.serve import end_in_order\n"
+        "end_in_order()\n"
+        "with _echo(Path(sys.argv[1]), 'bare', BARE) as url:\n"
+        "    print(url, flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    root = Path(job.__file__).parents[2]
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as running:
+        url = running.stdout.readline().strip()
+        assert httpx.post(f"{url}/echo", json={}).status_code == 200
+        running.send_signal(signal.SIGTERM)
+    with pytest.raises(httpx.HTTPError):
+        httpx.post(f"{url}/echo", json={})

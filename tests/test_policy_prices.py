@@ -25,7 +25,7 @@ from serving.policy.price_book import (
     enough_for_all,
     prices_now,
 )
-from serving.policy.prices import SERVED, assign_jointly, shadow_prices
+from serving.policy.prices import SERVED, _optimum, _solve, assign_jointly, shadow_prices
 from serving.policy.rulebook import Prices
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -306,3 +306,18 @@ def test_the_worst_rep_is_not_the_cheapest_way_out_of_a_full_floor():
     gap = prices["star"] - prices["dud"]
     assert 0.0 <= gap <= 0.4  # never more than what the star adds to the lead that needs her most
     assert 0.5 - prices["star"] > 0.1 - prices["dud"]
+
+
+def test_floors_of_a_large_team_are_priced_from_few_of_its_pairs(rng):
+    # Each rep is promised a part of what rotation gives: nearly every pair would serve some rep's floor.
+    probability = rng.random((120, 200)) * 0.3
+    share = np.full(200, 120 / 200)
+    eligible = np.ones(probability.shape, dtype=bool)
+    solution, considered = _optimum(probability, eligible, 1.3 * share, 0.5 * share)
+    whole = _solve(probability, eligible, 1.3 * share, 0.5 * share)
+    assert considered.mean() < 0.3
+    found, best = (
+        solved.lead_price.sum() + 1.3 * share @ solved.cap_price - 0.5 * share @ solved.floor_price
+        for solved in (solution, whole)
+    )
+    assert found == pytest.approx(best, abs=1e-6)  # the duals of the optimum over all pairs

@@ -58,6 +58,11 @@ def _dump_names(names: tuple[str, ...]) -> str:
     return dump_json(names)
 
 
+@lru_cache(maxsize=32)
+def _load_names(text: str) -> tuple[str, ...]:
+    return tuple(json.loads(text))
+
+
 class Json(TypeDecorator[Any]):
     """A JSON value as text: the same bytes on every engine."""
 
@@ -74,10 +79,14 @@ class Json(TypeDecorator[Any]):
 
 
 class Names(Json):
-    """A list of names as JSON. One roster's candidates are often the same tuple, so its text is kept for the next."""
+    """A list of names as JSON. One roster's candidates are often the same, so what was read or written is kept."""
 
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
         """As written."""
         return _dump_names(value) if isinstance(value, tuple) else super().process_bind_param(value, dialect)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[str, ...] | None:
+        """As read."""
+        return None if value is None else _load_names(value)

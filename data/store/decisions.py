@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from sqlalchemy import Select, bindparam, delete, exists, func, insert, select, text, true, tuple_
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
@@ -15,6 +16,7 @@ from data.store.columns import to_microseconds
 from data.store.decision_row import Decision, DecisionRow, Stored, from_columns, to_columns
 from data.store.engines import allow_long_reads
 from data.store.fold import Spell, SpellState, fold, waits
+from data.store.packing import unpack
 from data.store.quick import Quick
 from data.store.tables import answers, capacity_ledger, decision_states, decisions, lead_states
 
@@ -67,6 +69,11 @@ _ROWS = (
         decision_states,
         decision_states.c.decision_id == func.coalesce(decisions.c.duplicate_of, decisions.c.decision_id),
     )
+)
+_SCORED = (
+    select(decisions.c.candidates, decisions.c.vectors, decisions.c.basis, decisions.c.duplicate_of)
+    .order_by(decisions.c.seq.desc())
+    .limit(bindparam("many"))
 )
 _BY_HOUR = text(
     "SELECT decided_at / :hour AS hour, COUNT(*) AS leads FROM decisions WHERE decided_at >= :since GROUP BY 1"
@@ -229,6 +236,24 @@ def search(
     rows = [row._asdict() for row in conn.execute(page)]
     more = str(rows[limit - 1]["seq"]) if len(rows) > limit else None
     return [_decision(row) for row in rows[:limit]], more
+
+
+class Scored(NamedTuple):
+    """What a decision's lead was worth under whom."""
+
+    candidates: tuple[str, ...]
+    probability: np.ndarray  # in the candidates' order
+    expected_value: float | None
+
+
+def newest_scored(conn: Connection, *, among: int) -> list[Scored]:
+    """Those of the newest decisions that a model scored, newest first, repeats left out."""
+    found = []
+    for candidates, vectors, basis, duplicate_of in conn.execute(_SCORED, {"many": among}):
+        probability = unpack(vectors).get("probability")
+        if duplicate_of is None and candidates and probability is not None and np.isfinite(probability).all():
+            found.append(Scored(tuple(candidates), probability, (basis or {}).get("expected_value")))
+    return found
 
 
 def spells_after(

@@ -13,6 +13,7 @@ from pipelines.bench.mlflow_server import mlflow_case
 from pipelines.bench.scoring import fitted_growth, scoring_cases
 from pipelines.bench.world import LEADS, SEATS, fitted_floor
 from pipelines.progress import Step
+from pipelines.serve import end_in_order
 
 RECORDED = Path(__file__).with_name("recorded.yaml")
 ALLOWED = 0.5  # of a recorded ratio: what is left for another machine and a busy one
@@ -21,6 +22,7 @@ QUICK_LEADS, QUICK_SEATS = 4_000, 100
 
 def bench(*, quick: bool, step: Step) -> dict[str, Any]:
     """The object of `bench --json`: `cases`, `growth`, and `fallen`, the ratios under half of the recorded ones."""
+    end_in_order()  # services run beside it, which nobody else would end
     step("fitting a model to a simulated floor")
     model, leads = fitted_floor(*((QUICK_LEADS, QUICK_SEATS) if quick else (LEADS, SEATS)))
     # As the service does: what is there by now need not be walked by the garbage collector between two leads.

@@ -1,12 +1,15 @@
 """The prices in force: solved anew in the background as leads come in, read without waiting."""
 
 import logging
+import os
+import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+from numpy.typing import NDArray
 
 from data.roster import Rep
 from data.store.capacity import Load
@@ -20,6 +23,7 @@ RECENT = 600  # leads that the prices are worked out from
 SPARE = 1.02  # slots a lead that the prices count with at least
 ENOUGH = 60  # below this many, a price would be noise: all prices are 0
 SOLVE_EVERY = 100  # decisions; prices of the start alone would lose about a twentieth of the optimum
+STANDS_BACK = 15  # how far the solving thread does, as `nice` counts
 log = logging.getLogger(__name__)
 
 
@@ -82,10 +86,13 @@ def _wanted(
     place = {rep.rep_id: number for number, rep in enumerate(reps)}
     probability = np.zeros((len(seen), len(reps)))
     eligible = np.zeros(probability.shape, dtype=bool)
+    places: dict[tuple[str, ...], NDArray[np.intp]] = {}  # most leads have the same candidates
     for row, lead in enumerate(seen):
-        for rep_id, p in zip(lead.rep_ids, lead.probability, strict=True):
-            if rep_id in place:  # the others have left the roster since
-                probability[row, place[rep_id]], eligible[row, place[rep_id]] = p, True
+        if lead.rep_ids not in places:
+            places[lead.rep_ids] = np.array([place.get(rep_id, -1) for rep_id in lead.rep_ids], dtype=np.intp)
+        here = places[lead.rep_ids] >= 0  # the others have left the roster since
+        columns = places[lead.rep_ids][here]
+        probability[row, columns], eligible[row, columns] = lead.probability[here], True
     served = eligible.sum(axis=1)
     rotation = (eligible[served > 0] / served[served > 0, None]).sum(axis=0)
     slots = np.array([capacity_left(rep, loads, rules, pace, at) for rep in reps]) * len(seen)
@@ -192,6 +199,8 @@ class PriceBook:
         self.usual_value = now.usual_value
 
     def _run(self) -> None:
+        if sys.platform == "linux":  # where each thread has a priority of its own: requests go first
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), STANDS_BACK)
         while True:
             self._due.wait()
             self._due.clear()

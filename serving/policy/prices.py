@@ -16,8 +16,8 @@ from serving.policy.exploration import Flags, Floats
 SERVED: Final = 1.0
 # Cost of falling short of a floor by one lead: dearer than any lead's loss, so only true impossibility is accepted.
 SHORTFALL: Final = 3.0
-# Reps considered for each lead at first; the others are priced in where they turn out to matter.
-AT_FIRST: Final = 4
+# Reps looked at for each lead and leads for each rep, at first and each time that others turn out to matter.
+AT_ONCE: Final = 4
 
 
 @dataclass(frozen=True)
@@ -67,20 +67,27 @@ def _optimum(
         solution = _solve(probability, considered, capacity, floors)
         price = solution.lead_price[:, None] + (solution.cap_price - solution.floor_price)[None, :]
         # A pair that was left out and would still pay its way: by duality, none left means optimal over all pairs.
-        missing = eligible & ~considered & (SERVED + probability - price > 1e-9)
+        gain = SERVED + probability - price
+        missing = eligible & ~considered & (gain > 1e-9)
         if not missing.any():
             return solution, considered
-        considered |= missing
+        # The best of them change the prices of the rest: with all at once the programme has hundreds times the pairs.
+        considered |= _most_promising(gain, missing)
 
 
-def _most_promising(probability: Floats, eligible: Flags) -> Flags:
-    if eligible.shape[1] <= 2 * AT_FIRST:
-        return eligible.copy()
-    value = np.where(eligible, probability, -np.inf)
-    best = np.argpartition(-value, AT_FIRST, axis=1)[:, :AT_FIRST]
-    considered = np.zeros(eligible.shape, dtype=bool)
-    np.put_along_axis(considered, best, True, axis=1)
-    return considered & eligible
+def _most_promising(value: Floats, among: Flags) -> Flags:
+    """The few best pairs of each lead and of each rep."""
+    known = np.where(among, value, -np.inf)
+    return among & (_best(known, axis=0) | _best(known, axis=1))
+
+
+def _best(value: Floats, *, axis: int) -> Flags:
+    if value.shape[axis] <= 2 * AT_ONCE:
+        return np.ones(value.shape, dtype=bool)
+    places = np.argpartition(-value, AT_ONCE, axis=axis)
+    best = np.zeros(value.shape, dtype=bool)
+    np.put_along_axis(best, places.take(range(AT_ONCE), axis=axis), True, axis=axis)
+    return best
 
 
 def _solve(probability: Floats, pairs: Flags, capacity: Floats, floors: Floats | None) -> _Solution:
