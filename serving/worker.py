@@ -1,5 +1,6 @@
 """What one worker runs, whatever serves it: the application with what stands before it, and the upkeep behind it."""
 
+import threading
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from serving import answers
 from serving.api import ScoreIn
 from serving.app import FRAMEWORK, build_app, layers
 from serving.logs import write_json_lines
+from serving.pages import render
 from serving.parts import Parts, Upkeep
 from serving.problems import invalid, problem_of, retry_later
 from serving.process import to_serve
@@ -90,3 +92,4 @@ class Worker:
 
     def _begin(self, parts: Parts) -> None:
         self.app.state.parts = parts
+        threading.Thread(target=render.prepare, name="pages", daemon=True).start()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from data.store.fold import CLOSED, NOBODY, WAITS
-from serving.pages import words
+from serving.pages import render, words
 from serving.pages.app import RULES
 from serving.pages.words import LANGUAGES, negotiated
 
@@ -63,3 +63,9 @@ def test_every_page_says_who_may_open_it():
     assert {path for (_, path), rule in RULES.items() if rule.without_key == "anyone"} == {
         "/sign-in", "/sign-in/{token}", "/preferences",
     }  # fmt: skip
+
+
+def test_every_template_can_be_read_before_anybody_opens_a_page():
+    render.prepare()
+    read = {template.name for template in render.env.cache.values()}
+    assert read >= {file.name for file in TEMPLATES.glob("*.html")}

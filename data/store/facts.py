@@ -24,6 +24,7 @@ from data.store.leads import LeadKey
 from data.store.tables import chance_sums, decision_facts, decisions, endings, fact_marks, outcome_events, overrides
 
 PAGE = 500  # leads whose decisions are read at once
+AT_ONCE = 2_000  # facts that are taken into memory before other threads have a turn
 # A row written before another may be committed after it, on PostgreSQL; a gap older than this is a rollback's.
 SETTLED_AFTER = timedelta(seconds=30)
 MOST_CHARACTERS = 200  # of a source or reason that is kept to group by
@@ -144,13 +145,18 @@ def changed_since(conn: Connection, place: Place, *, most: int = 50_000) -> tupl
     allow_long_reads(conn)
     key = tuple_(decision_facts.c.revision, decision_facts.c.seq)
     page = select(*_PLAIN).where(key > tuple_(*place)).order_by(decision_facts.c.revision, decision_facts.c.seq)
-    rows = conn.execute(page.limit(most)).all()
-    if not rows:
+    columns: dict[str, list[Any]] = {column.name: [] for column in decision_facts.c}
+    for part in conn.execute(page.limit(most)).partitions(AT_ONCE):
+        for column, values in zip(columns.values(), zip(*part, strict=True), strict=True):
+            column.extend(values)
+    revision, seq = columns["revision"], columns["seq"]
+    if not seq:
         return {}, place
-    end = (rows[-1].revision, rows[-1].seq)
-    rows = sorted(rows, key=lambda row: row.seq)
-    columns = zip(*rows, strict=True)
-    return {column.name: list(values) for column, values in zip(decision_facts.c, columns, strict=True)}, end
+    end = (revision[-1], seq[-1])
+    order = sorted(range(len(seq)), key=seq.__getitem__)
+    if order != list(range(len(seq))):
+        columns = {name: [column[number] for number in order] for name, column in columns.items()}
+    return columns, end
 
 
 def named(conn: Connection, numbers: Sequence[int]) -> dict[int, tuple[str, str]]:

@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse
 from serving.auth import keys_of
 from serving.pages.figures import Figures, initials, instant
 from serving.pages.visitor import STAFF, Visitor, here, visitor_of
-from serving.pages.words import Say
+from serving.pages.words import LANGUAGES, Say, words
 from serving.parts import Parts
 from serving.reports.desk import Asked
 
@@ -47,6 +47,14 @@ env.filters["as_moment"] = datetime.fromisoformat
 env.filters["said"] = lambda text, fig: fig.said(text)
 env.filters["sentence"] = lambda text: text[:1].upper() + text[1:]
 env.filters["as_options"] = lambda values: [(value, value) for value in values]
+
+
+def prepare() -> None:
+    """Read all words and templates, so that nobody's first page waits for it."""
+    for language in LANGUAGES:
+        words(language)
+    for name in env.list_templates(extensions=["html"]):
+        env.get_template(name)
 
 
 def page(request: Request, template: str, *, status: int = 200, **given: Any) -> HTMLResponse:

@@ -31,8 +31,10 @@ from data.store.ledger import Ledger
 from data.store.packing import pack
 from serving.app import build_app, layers
 from serving.bundle_store import Loaded
+from serving.pages import render
 from serving.pages.visitor import SESSION
 from serving.parts import put_together
+from serving.process import to_serve
 from tests.conftest import made_small_model
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -177,6 +179,8 @@ def main() -> None:
             from starlette.testclient import TestClient
         http = TestClient(asgi, cookies={SESSION: session_id})
         http.__enter__()
+        render.prepare()  # as a worker does when it starts
+        to_serve()
         http.crm = {"Authorization": f"Bearer {crm.key}"}
         figures = measure_figures(http, settled_decision(http))
         lists = measure(http)
@@ -204,8 +208,6 @@ def measure_figures(http, decision_id: str) -> dict[str, float]:
         "rules": "/rules", "my leads": "/my-leads?rep=R-7", "one decision": f"/decisions/{decision_id}",
         "an old decision": f"/decisions/{4_711:032x}",
     }  # fmt: skip
-    for _ in range(2):  # templates are read once
-        opened(http, "/rules")
     first = {name: opened(http, address) for name, address in pages.items()}
     begun = time.perf_counter()
     while any(WAITING in opened(http, address).page for address in pages.values()):
@@ -264,7 +266,6 @@ def measure(http) -> dict[str, float]:
         "search, team, no such source": "q=suzhou&source=none&team=team+1",
     }  # fmt: skip
     found = {}
-    opened(http, "/assignments")  # the template is read once
     print(f"{'':32}" + "".join(f"{where:>14}" for where in cursors) + "   ms of CPU / on the clock")
     for name, query in lists.items():
         times = []
