@@ -14,7 +14,6 @@ from training.conversion import ConversionModel
 from training.explain import (
     Contribution,
     largest,
-    largest_of_each,
     lead_shares,
     rep_terms,
     secants,
@@ -127,8 +126,8 @@ class LeadScores:
             return [[Contribution("other", None, 0.0, "other")] for _ in reps]
         rotation = self._rotation_over(eligible)
         shares = shares_of_uplift(self._parts.rows, self.probability, self.log_odds, reps, rotation)
-        seen = [self._seen(rep) for rep in reps.tolist()]
-        return largest_of_each(self.scorer.terms, seen, self._by_term(shares), k)
+        each = zip(self._seen_by(reps.tolist()), self._by_term(shares).tolist(), strict=True)
+        return [largest(self.scorer.terms, seen, own, k) for seen, own in each]
 
     def reasons(self, rep: int, eligible: np.ndarray, k: int = 5) -> list[Contribution]:
         """The same for one rep."""
@@ -139,7 +138,7 @@ class LeadScores:
         both = np.array([rep, other])
         slope = secants(self.probability[both], self.log_odds[both], np.array([0]))[0, 1]
         shares = slope * (self._parts.rows[:, rep] - self._parts.rows[:, other])
-        return largest(self.scorer.terms, self._seen(rep), self._by_term(shares[None, :])[0].tolist(), k)
+        return largest(self.scorer.terms, self._seen_by([rep])[0], self._by_term(shares[None, :])[0].tolist(), k)
 
     def _by_term(self, shares: np.ndarray) -> np.ndarray:
         """Shares of directions, before their weights, added up to terms: (k, d) -> (k, n_terms)."""
@@ -188,9 +187,9 @@ class LeadScores:
         apart = ("overall", "tenure")
         return [None if term.kind in apart else self.lead.get(term.feature) for term in self.scorer.terms]
 
-    def _seen(self, rep: int) -> list[Any]:
-        """The value behind each term: the lead's, or for tenure the rep's days here."""
+    def _seen_by(self, reps: Sequence[int]) -> list[list[Any]]:
+        """The values behind each rep's terms: the lead's, or for tenure, which is the last, her days here."""
         if not self.scorer.model.pair_design.tenure:
-            return self._stated
-        # Its term is the last.
-        return [*self._stated[:-1], self.scorer.columns.tenure(self.at_days).days[rep]]
+            return [self._stated] * len(reps)
+        days, stated = self.scorer.columns.tenure(self.at_days).days, self._stated[:-1]
+        return [[*stated, days[rep]] for rep in reps]

@@ -48,7 +48,7 @@ def probability_of(at, slope, effects=None, beta=None):
 def intervals(at, reps, eligible, slope, level=0.9):
     return uplift_intervals(
         np.array(reps), probability=probability_of(at, slope), rotation=eligible / eligible.sum(),
-        variance=(at["covariance"] @ at["z"]) @ at["z"], pairs=at["pairs"], beta_covariance=at["beta_covariance"],
+        variance=(at["covariance"] @ at["z"]) @ at["z"], pairs=at["pairs"].T, beta_covariance=at["beta_covariance"],
         slope=slope, level=level,
     )  # fmt: skip
 
@@ -111,7 +111,7 @@ def test_what_all_reps_share_adds_no_width(rng):
     at = posterior(rng) | {"pairs": np.ones((6, 2))}
     p = np.full(6, 0.3)
     found = uplift_intervals(
-        np.array([0]), probability=p, rotation=np.full(6, 1 / 6), variance=np.zeros(6), pairs=at["pairs"],
+        np.array([0]), probability=p, rotation=np.full(6, 1 / 6), variance=np.zeros(6), pairs=at["pairs"].T,
         beta_covariance=np.eye(2), slope=1.0,
     ).one(0)  # fmt: skip
     assert found.high - found.low == pytest.approx(0, abs=1e-12)

@@ -64,8 +64,8 @@ def secants(probability: np.ndarray, log_odds: np.ndarray, reps: np.ndarray) -> 
     p, eta = probability.take(reps), log_odds.take(reps)
     slopes, gap = p[:, None] - probability, eta[:, None] - log_odds
     near = np.flatnonzero(np.abs(gap) <= 1e-9)  # few, each rep's own among them
-    gap.reshape(-1)[near] = 1.0
-    slopes.reshape(-1)[near] = (p * (1 - p)).take(near // len(probability))
+    gap.put(near, 1.0)
+    slopes.put(near, (p * (1 - p)).take(near // len(probability)))
     slopes /= gap
     return slopes
 
@@ -88,34 +88,15 @@ def largest(
     names: tuple[Term, ...], values: Sequence[Any], shares: Sequence[float], k: int, *, unnamed: float = 0.0
 ) -> list[Contribution]:
     """The k largest contributions by size, largest first, and one `other`: the rest, and what has no name."""
-    sizes = [abs(share) for share in shares]
+    sizes = list(map(abs, shares))
     order = sorted(range(len(sizes)), key=sizes.__getitem__, reverse=True)  # stable: equals keep their order
     made = [
         Contribution(names[place].feature, values[place], shares[place], names[place].kind)
         for place in order[:k]
-        if shares[place] != 0.0
+        if shares[place]
     ]
-    rest = unnamed + sum(shares[place] for place in order[len(made) :])
+    rest = unnamed + sum([shares[place] for place in order[len(made) :]])
     return [*made, Contribution("other", None, rest, "other")]
-
-
-def largest_of_each(
-    names: tuple[Term, ...], values: Sequence[Sequence[Any]], shares: np.ndarray, k: int
-) -> list[list[Contribution]]:
-    """The same for several reps at once. values : what each sees; shares : (n, n_terms)."""
-    orders = np.argsort(-np.abs(shares), axis=1, kind="stable").tolist()
-    features, kinds = [name.feature for name in names], [name.kind for name in names]
-    found = []
-    for seen, own, order in zip(values, shares.tolist(), orders, strict=True):
-        made = [
-            Contribution(features[place], seen[place], own[place], kinds[place])
-            for place in order[:k]
-            if own[place] != 0.0
-        ]
-        rest = sum([own[place] for place in order[len(made) :]], 0.0)
-        made.append(Contribution("other", None, rest, "other"))
-        found.append(made)
-    return found
 
 
 def lead_shares(

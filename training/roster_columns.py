@@ -25,8 +25,8 @@ class LeadParts:
 
     @property
     def pairs(self) -> np.ndarray:
-        """f(x, r), shape (n_reps, n_pairs)."""
-        return self.rows[len(self.touched) :].T
+        """f(x, r), shape (n_pairs, n_reps)."""
+        return self.rows[len(self.touched) :]
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ def uplift_intervals(
     """The uplift of `reps` (places, (k,)) with its interval, by the delta method from the posterior of the rep part.
 
     probability : (n_reps,); rotation : (n_reps,) as for `uplift`; variance : (n_reps,) of each rep's own part,
-    z' S_r z; pairs : (n_reps, n_pairs) f(x, r); slope : of the recalibration. F is common to all reps: its uncertainty
+    z' S_r z; pairs : (n_pairs, n_reps) f(x, r); slope : of the recalibration. F is common to all reps: its uncertainty
     shifts every P alike and is left out, as it cancels in log-odds.
 
     The gradient of a rep's uplift is [i = r] - rotation_i in every P_i, so what the eligible contribute is summed once.
@@ -59,13 +59,12 @@ def uplift_intervals(
     """
     gradient = probability * (1 - probability)
     gradient *= slope  # of P in log-odds
-    own = gradient * gradient
-    own *= variance
     of_rotation = rotation * gradient
     # `take` throughout: of a handful of reps it needs a third of what brackets do.
-    shared = float((rotation * rotation) @ own) + own.take(reps) * (1 - 2 * rotation.take(reps))
-    common = gradient.take(reps)[:, None] * pairs.take(reps, axis=0) - of_rotation @ pairs
-    together = shared + (common @ beta_covariance * common).sum(axis=1)
+    own, share = gradient.take(reps), rotation.take(reps)
+    shared = float((of_rotation * of_rotation) @ variance) + own * own * variance.take(reps) * (1 - 2 * share)
+    common = own * pairs.take(reps, axis=1) - (pairs @ of_rotation)[:, None]
+    together = shared + (common * (beta_covariance @ common)).sum(axis=0)
     spread = np.sqrt(np.maximum(together, 0.0))  # of one eligible rep alone it is 0, to rounding
     value = probability.take(reps) - float(rotation @ probability)
     half = quantile(0.5 + level / 2) * spread
