@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,6 +25,7 @@ SPARE = 1.02  # slots a lead that the prices count with at least
 ENOUGH = 60  # below this many, a price would be noise: all prices are 0
 SOLVE_EVERY = 100  # decisions; prices of the start alone would lose about a twentieth of the optimum
 STANDS_BACK = 15  # how far the solving thread does, as `nice` counts
+REST = 9.0  # times what a solution took: of a large team it takes seconds, and decisions need the processor too
 log = logging.getLogger(__name__)
 
 
@@ -151,7 +153,7 @@ class PriceBook:
         self._lock = threading.Lock()
         self._since = 0
         self._due = threading.Event()
-        self._closed = False
+        self._closed = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -161,7 +163,7 @@ class PriceBook:
 
     def close(self) -> None:
         """Stop the thread, after the solution it is at."""
-        self._closed = True
+        self._closed.set()
         self._due.set()
         if self._thread:
             self._thread.join(timeout=10)
@@ -204,10 +206,12 @@ class PriceBook:
         while True:
             self._due.wait()
             self._due.clear()
-            if self._closed:
+            if self._closed.is_set():
                 return
+            begun = time.thread_time()
             try:
                 self.solve(at=datetime.now(UTC))
             except Exception as error:
                 # Old prices are better than none; the next solution is due soon.
                 log.warning("prices were not renewed", extra={"problem": type(error).__name__})
+            self._closed.wait(REST * (time.thread_time() - begun))
