@@ -138,25 +138,24 @@ def _of_reps(
     filtered = bool(wanted.grade or wanted.arm or wanted.sources is not None)
     if rep_ids is None:
         at = (decisions.c.decided_at, decisions.c.decision_id)
-        narrow = select(*at)
-        if part is not None:
-            return [
-                _narrowed(conn, narrow, narrow.join(personal_data, named).where(part), wanted, after, most, LOOKED_UP)
-            ]
-        return [_narrowed(conn, narrow, narrow, wanted, after, most, LOOKED_AT if filtered else None)]
+        every = select(*at)
+        if part is None:
+            return [_narrowed(conn, every, every, wanted, after, most, LOOKED_AT if filtered else None)]
+        fitting = every.join(personal_data, named).where(part)
+        return [_narrowed(conn, every, fitting, wanted, after, most, LOOKED_UP)]
     at = (decision_states.c.decided_at, decision_states.c.decision_id)
-    looked_up = max(LOOKED_UP // max(len(rep_ids), 1), LEAST_LOOKED_UP)
+    share = max(LOOKED_UP // max(len(rep_ids), 1), LEAST_LOOKED_UP) if filtered or part is not None else None
     found = []
     for rep_id in rep_ids:
         works = decision_states.c.rep_id.is_(None) if rep_id == NOBODY else decision_states.c.rep_id == rep_id
         every = theirs = select(*at).where(works)
-        if filtered or part is not None:
-            theirs = theirs.join(decisions, decisions.c.decision_id == decision_states.c.decision_id)
+        if share is not None:
+            # By the moment, too: then the narrow index holds all that is asked, and no wide row is read.
+            same = (decisions.c.decision_id, decisions.c.decided_at)
+            theirs = theirs.join(decisions, and_(*(each == decision_states.c[each.name] for each in same)))
         if part is not None:
             theirs = theirs.join(personal_data, named).where(part)
-        found.append(
-            _narrowed(conn, every, theirs, wanted, after, most, None if every is theirs and not filtered else looked_up)
-        )
+        found.append(_narrowed(conn, every, theirs, wanted, after, most, share))
     return found
 
 
