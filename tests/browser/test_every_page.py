@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from data.store import listing
+
 AXE = (Path(__file__).parent.parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
 PAGES = {
     "/assignments": "[data-open]",
@@ -96,3 +98,21 @@ def test_a_problem_is_told_in_the_reader_s_language(stage, signed_in, decision_i
     page.fill("textarea", "holdout:\n  live: 2\n")
     page.click("button[formnovalidate]")
     assert "第 2 行 holdout.live：应不大于" in page.inner_text("[role=alert]")
+
+
+def test_a_filter_that_fits_hardly_anything_is_followed_back_page_by_page(stage, signed_in, monkeypatch):
+    monkeypatch.setattr(listing, "LOOKED_AT", 10)
+    page, _ = signed_in["en"]
+    page.goto(f"{stage.url}/assignments?source=none")
+    seen = 0
+    while page.locator("text=Look further back").count():
+        assert "Nothing fits since" in page.inner_text(".empty h2")
+        page.evaluate(AXE)
+        assert page.evaluate(SERIOUS) == []
+        page.click("text=Look further back")
+        seen += 1
+    assert seen == 2  # of 24 decisions
+    assert page.inner_text(".empty h2") == "No assignment fits these filters"
+    exported = page.context.request.get(f"{stage.url}/assignments.csv?source=referral").text()
+    everything = page.context.request.get(f"{stage.url}/assignments.csv").text()
+    assert exported.count("referral") == everything.count("referral") == exported.count("\n") - 1 == 8
