@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from training.intervals import mean, share, shrunk, waiting_time
+from training.intervals import above_expected, mean, share, shrunk, waiting_time
 
 
 def test_a_share_has_wilsons_interval():
@@ -69,3 +69,19 @@ def test_shrinking_needs_three_groups_and_leaves_out_the_unknown():
     made, half = shrunk(np.array([0.1, np.nan, 0.2]), np.array([0.01, np.nan, 0.01]))
     assert np.isnan(made).all()
     assert np.isnan(half).all()
+
+
+def test_none_of_ten_is_no_proof():
+    value, error = above_expected(np.zeros(10), np.full(10, 0.2))
+    assert (value, error) == (pytest.approx(-0.2), pytest.approx(np.sqrt(0.2 * 0.8 / 10)))
+    assert np.isnan(above_expected(np.empty(0), np.empty(0))).all()
+
+
+def test_what_is_above_expected_is_covered_whether_few_convert_or_all_is_as_expected(rng):
+    z, worlds = 1.6449, 2_000
+    for truth, promised in ((0.05, 0.05), (0.05, 0.15), (0.3, 0.15)):
+        hits = 0
+        for _ in range(worlds):
+            value, error = above_expected((rng.random(30) < truth).astype(float), np.full(30, promised))
+            hits += abs(value - (truth - promised)) <= z * error
+        assert hits / worlds > 0.9 - 3 * np.sqrt(0.9 * 0.1 / worlds) - 0.02  # whole numbers of wins jump past the level

@@ -46,6 +46,21 @@ def mean(values: np.ndarray, *, level: float = LEVEL) -> Estimate:
     return Estimate(value, value - half, value + half)
 
 
+def above_expected(converted: np.ndarray, expected: np.ndarray) -> tuple[float, float]:
+    """How much more often cases converted than was expected of them, and its standard error; NaN without any.
+
+    converted : (n,) 0/1; expected : (n,) probabilities. The error is that of the chances expected (the funnel plot's),
+    or of what was seen where that is larger: of none in ten the spread seen is nearly nothing, and proves nothing.
+    Source: Spiegelhalter (2005), doi:10.1002/sim.1970.
+    """
+    n = len(converted)
+    if not n:
+        return np.nan, np.nan
+    beyond = converted - expected
+    seen = float(beyond.var(ddof=1)) if n > 1 else 0.0
+    return float(beyond.mean()), float(np.sqrt(max(float(np.mean(expected * (1 - expected))), seen) / n))
+
+
 def shrunk(values: np.ndarray, errors: np.ndarray, *, level: float = LEVEL) -> tuple[np.ndarray, np.ndarray]:
     """Several groups' estimates drawn towards their mean by how much of their spread is noise: (values, half widths).
 

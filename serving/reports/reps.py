@@ -8,7 +8,7 @@ from data.roster import Rep
 from serving.reports.facts import Facts
 from serving.reports.view import LEVEL, View, count, nothing, number, told
 from training.conversion import ConversionModel, RosterModel
-from training.intervals import Estimate, share, shrunk
+from training.intervals import Estimate, above_expected, share, shrunk
 from training.normal import quantile
 
 MOST_STRENGTHS = 6
@@ -43,8 +43,7 @@ def _row(view: View, rep: Rep, own: Facts) -> dict[str, Any]:
     mature = own.where(view.mature(own))
     y, expected = _own_conversions(view, mature), mature.number("baseline")
     scored = ~np.isnan(expected)
-    residual = y[scored] - expected[scored]
-    enough = count(scored) > 1
+    beyond, error = above_expected(y[scored], expected[scored])
     return {
         "rep_id": rep.rep_id,
         "name": rep.name,
@@ -59,11 +58,7 @@ def _row(view: View, rep: Rep, own: Facts) -> dict[str, Any]:
         "value_sum": float(np.nansum(own.number("value"))),
         "overridden_to": count(~own.same("rep_drawn", "rep_id")),
         # Replaced below, once all reps are known.
-        "above_expected": (
-            Estimate(float(residual.mean()), float(residual.std(ddof=1) / np.sqrt(len(residual))), np.nan)
-            if enough
-            else None
-        ),
+        "above_expected": Estimate(beyond, error, np.nan),
     }
 
 
@@ -78,8 +73,7 @@ def _own_conversions(view: View, facts: Facts) -> np.ndarray:
 def _add_adjusted(rows: list[dict[str, Any]]) -> None:
     """Conversions above what the leads promised, raw and shrunk, in place of the raw parts."""
     parts = [row["above_expected"] for row in rows]
-    values = np.array([np.nan if part is None else part.value for part in parts])
-    errors = np.array([np.nan if part is None else part.low for part in parts])
+    values, errors = np.array([(part.value, part.low) for part in parts]).reshape(-1, 2).T
     drawn, half = shrunk(values, errors)
     z = quantile(0.5 + LEVEL / 2)
     for place, row in enumerate(rows):
