@@ -121,7 +121,7 @@ def test_the_columns_of_a_roster_hold_what_its_table_holds(small_model, leads, p
     row[0] = row[0] if row[0] in (0, 1, 2, 3) else np.nan
     parts = columns.parts(row.tolist(), at_days)
     f, z = table.pairs(row[None], np.array([at_days]))[0], small_model.lead_design.matrix(row[None])[0]
-    np.testing.assert_allclose(parts.pairs, f, atol=1e-15)
+    np.testing.assert_allclose(parts.pairs, f.T, atol=1e-15)
     part = table.rep_part(row[None], np.array([at_days]))[0]
     np.testing.assert_allclose(parts.weights @ parts.rows, part, atol=1e-13)
     variance = (table.covariance @ z) @ z
@@ -156,4 +156,4 @@ def test_a_model_of_no_pairs_is_laid_out_too(small_model, leads):
     effects = replace(small_model.effects, beta=np.empty(0), beta_covariance=np.empty((0, 0)))
     bare = replace(small_model, pair_design=PairDesign((), tenure=False), effects=effects)
     parts = RosterColumns(bare, bare.reps).parts([0.0, 10.0, 1.0, 2.0], 20_000.0)
-    assert parts.pairs.shape == (4, 0)
+    assert parts.pairs.shape == (0, 4)

@@ -151,7 +151,7 @@ def coverage(made: Floor, model: ConversionModel, *, pairs: int = 800) -> float:
         rep = int(rng.choice(np.flatnonzero(eligible)))
         interval = uplift_intervals(
             np.array([rep]), probability=p[lead], rotation=eligible / eligible.sum(),
-            variance=(roster.covariance @ z[lead]) @ z[lead], pairs=f[lead],
+            variance=(roster.covariance @ z[lead]) @ z[lead], pairs=f[lead].T,
             beta_covariance=model.effects.beta_covariance, slope=model.calibration.slope,
         ).one(0)  # fmt: skip
         truth = leads.truth[lead]
