@@ -20,9 +20,9 @@ class Settings(BaseSettings):
     )
     lock_timeout_ms: int = Field(1_500, ge=10, description="How long a writer waits for the ledger before 503.")
     requests_at_once: int = Field(4, ge=1, description="Requests that one worker works on at once; others queue.")
-    queue_wait_ms: int = Field(10, ge=1, description="A wait in the queue that is always allowed.")
+    queue_wait_ms: int = Field(20, ge=1, description="A wait in the queue that is always allowed.")
     queue_burst: int = Field(
-        100, ge=0, description="Requests that may wait longer, up to their deadline; then 503 until there is leisure."
+        50, ge=0, description="Requests that may wait longer, up to their deadline; then 503 until there is leisure."
     )
     key_requests_per_minute: int = Field(
         60_000, ge=1, description="Requests of one key that one worker answers in a minute; more get 429."
