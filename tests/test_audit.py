@@ -6,6 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
+import rfc8785
+from hypothesis import example, given
+from hypothesis import strategies as st
 from sqlalchemy import func, select, text
 
 from data.errors import InputError
@@ -211,3 +214,17 @@ def test_who_made_and_revoked_a_key_is_written_down(ledger):
         told = [(act.actor, act.action, act.object) for act in acts.newest(conn)]
     assert told == [("command line", "key.revoked", made.id), ("command line", "key.created", made.id)]
     assert made.key not in str(told)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text("abcXYZ_09"), inner),
+)  # fmt: skip
+
+
+@given(json_values)
+@example('["R-1","R-2"]\x00\x1f\x7f\b\f\n\r\t\\/\u2028')
+@example({"seq": 1, "b": 1e-7, "a": [1e16, -0.0, 5e-324, 1e21], "c": {}, "d": []})
+def test_the_chain_hashes_what_rfc_8785_writes(value):
+    assert audit.canonical(value).encode() == rfc8785.dumps(value)

@@ -290,6 +290,38 @@ def test_a_failing_solution_keeps_the_old_prices():
     np.testing.assert_array_equal(book.of(["star", "other"]), before)
 
 
+def test_the_same_again_is_not_solved_again(monkeypatch):
+    solved = []
+
+    def counted(*asked):
+        solved.append(asked)
+        return shadow_prices(*asked)
+
+    monkeypatch.setattr("serving.policy.price_book.shadow_prices", counted)
+    reps, loads = [Rep("star", capacity=30), Rep("other")], {"star": Load(open=10, today=0)}
+    stands = [Standing(seen_leads(200), reps, loads, Prices(), TWENTY)]
+    book = PriceBook(lambda: stands[-1])
+    book.solve(at=NOON)
+    first = book.of(["star", "other"])
+    book.solve(at=NOON + timedelta(minutes=1))  # a minute's less slots, more than enough for all as before
+    assert len(solved) == 1
+    np.testing.assert_array_equal(book.of(["star", "other"]), first)
+    renamed, full = [Rep("star", capacity=30), Rep("third")], {"star": Load(open=30, today=0)}
+    for changed in (
+        Standing(seen_leads(201), reps, loads, Prices(), TWENTY),
+        Standing(seen_leads(201), renamed, loads, Prices(), TWENTY),
+        Standing(seen_leads(201), reps, full, Prices(), TWENTY),
+        Standing(seen_leads(201), reps, full, Prices(ceiling=1.1), TWENTY),
+        Standing(seen_leads(ENOUGH - 1), reps, loads, Prices(), TWENTY),
+        stands[0],
+    ):
+        stands.append(changed)
+        book.solve(at=NOON)
+        expected = prices_now(changed.seen, changed.reps, changed.loads, changed.rules, changed.pace, at=NOON)
+        assert {rep.rep_id: book.of((rep.rep_id,))[0] for rep in changed.reps if rep.rep_id in expected} == expected
+    assert len(solved) == 1 + 5 + 5  # and one solution each by `prices_now`; none where there are too few leads
+
+
 def test_slots_that_do_not_suffice_count_up_alike_to_the_ceiling():
     capacity = enough_for_all(np.array([10.0, 20.0, 0.0, np.inf]), np.array([50.0, 50.0, 50.0, 50.0]), leads=100)
     assert capacity[1] == pytest.approx(2 * capacity[0])

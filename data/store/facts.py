@@ -5,7 +5,7 @@ reads these instead. They follow the append-only rows by four marks, so that the
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,6 +21,7 @@ from data.store.columns import Instant
 from data.store.decision_row import Decision
 from data.store.engines import allow_long_reads
 from data.store.leads import LeadKey
+from data.store.quick import Quick
 from data.store.tables import chance_sums, decision_facts, decisions, endings, fact_marks, outcome_events, overrides
 
 PAGE = 500  # leads whose decisions are read at once
@@ -58,7 +59,7 @@ _NEXT_REVISION = text("""
     INSERT INTO fact_marks (name, number) VALUES ('revision', 1)
     ON CONFLICT (name) DO UPDATE SET number = fact_marks.number + 1 RETURNING number
 """)
-_ADD_CHANCES = text("""
+_ADD_CHANCES = Quick(text("""
     INSERT INTO chance_sums
         (day, source, rep_id, asked, control, policy, mixture, variance, value_control, value_mixture)
     VALUES (:day, :source, :rep_id, :asked, :control, :policy, :mixture, :variance, :value_control, :value_mixture)
@@ -67,7 +68,7 @@ _ADD_CHANCES = text("""
         mixture = chance_sums.mixture + excluded.mixture, variance = chance_sums.variance + excluded.variance,
         value_control = chance_sums.value_control + excluded.value_control,
         value_mixture = chance_sums.value_mixture + excluded.value_mixture
-""")  # fmt: skip
+"""))  # fmt: skip
 SUMMED = ("asked", "control", "policy", "mixture", "variance", "value_control", "value_mixture")
 
 
@@ -123,7 +124,7 @@ def write(tx: Connection, batch: Batch) -> bool:
         tx.execute(_REMOVE, [{"old": fact["seq"]} for fact in batch.facts])
         tx.execute(insert(decision_facts), [{**fact, "revision": number} for fact in batch.facts])
     if batch.sums:
-        tx.execute(_ADD_CHANCES, batch.sums)
+        _ADD_CHANCES.run_many(tx, batch.sums)
     for name, mark in batch.end.items():
         if mark != batch.begin[name]:
             tx.execute(_MARK, {"name": name, "number": mark})
@@ -232,13 +233,14 @@ class Teams:
         self._conn = conn
         self._known: dict[int, dict[str, str | None]] = {}
 
-    def only(self, version: int, rep_ids: Iterable[str]) -> str | None:
-        """The one team that all of these reps are of; None where they are of several, or of none."""
+    def only(self, version: int, rep_ids: Sequence[str]) -> str | None:
+        """The one team that all of these reps are of, one at least; None where they are of several, or of none."""
         if version not in self._known:
             reps: tuple[Rep, ...] = roster.read_roster(self._conn, version).reps
             self._known[version] = {rep.rep_id: rep.team for rep in reps}
-        teams = {self._known[version].get(rep_id) for rep_id in rep_ids}
-        return teams.pop() if len(teams) == 1 else None
+        team_of = self._known[version]
+        team = team_of.get(rep_ids[0])
+        return team if all(team_of.get(rep_id) == team for rep_id in rep_ids) else None
 
 
 def of_lead(
@@ -330,7 +332,8 @@ class Sums:
     """What to add to the sums of chances."""
 
     def __init__(self) -> None:
-        self._sums: dict[tuple[str, str, str], np.ndarray] = defaultdict(lambda: np.zeros(len(SUMMED)))
+        # By day, source and candidates, who are mostly the same: one array of them all takes what a thousand would.
+        self._sums: dict[tuple[str, str], dict[tuple[str, ...], np.ndarray]] = defaultdict(dict)
 
     def add(self, decision: Decision) -> None:
         """Count one decision's chances, where it was drawn and counted."""
@@ -342,16 +345,25 @@ class Sums:
         asked = np.asarray(row.available, dtype=float)
         parts = (asked, control, policy, mixture, mixture * (1 - mixture), control * value, mixture * value)
         source = str(row.lead_snapshot.get("source") or "")[:MOST_CHARACTERS]
-        day = _day(row.decided_at)
-        for rep_id, own in zip(row.candidates, np.stack(parts, axis=1), strict=True):
-            self._sums[day, source, rep_id] += own
+        by_candidates = self._sums[_day(row.decided_at), source]
+        by_candidates[row.candidates] = by_candidates.get(row.candidates, 0.0) + np.stack(parts, axis=1)
 
     def rows(self) -> list[dict[str, Any]]:
         """One row a day, source and rep."""
         return [
-            {"day": day, "source": source, "rep_id": rep_id, **dict(zip(SUMMED, map(float, own), strict=True))}
-            for (day, source, rep_id), own in sorted(self._sums.items())
+            {"day": day, "source": source, "rep_id": rep_id, **dict(zip(SUMMED, own, strict=True))}
+            for (day, source), by_candidates in sorted(self._sums.items())
+            for rep_id, own in _by_rep(by_candidates).items()
         ]
+
+
+def _by_rep(by_candidates: dict[tuple[str, ...], np.ndarray]) -> dict[str, list[float]]:
+    """The sums of each rep over all the groups of candidates that she was one of, in the order of the ids."""
+    place = {rep_id: number for number, rep_id in enumerate(sorted(set().union(*by_candidates)))}
+    summed = np.zeros((len(place), len(SUMMED)))
+    for candidates, own in by_candidates.items():
+        summed[[place[rep_id] for rep_id in candidates]] += own  # nobody is a candidate twice
+    return dict(zip(place, summed.tolist(), strict=True))
 
 
 def _day(at: datetime) -> str:

@@ -1,26 +1,26 @@
 """Statements of the hot path, run on SQLite's own cursor.
 
-SQLAlchemy takes some 70 microseconds about a statement that SQLite answers in 5, and a decision has eighteen of them.
+SQLAlchemy takes some 70 microseconds about a statement that SQLite answers in 5, and a decision has fifteen of them.
 Each is compiled once here; types read and write as everywhere else, errors are SQLAlchemy's own. On PostgreSQL the way
 to the server is what costs, so there they go through SQLAlchemy as they are.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Select
 from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.base import Executable
-from sqlalchemy.types import TypeEngine
 
-Process = Callable[[Any], Any] | None
+Process = Callable[[Any], Any]
 
 
 class _Compiled(NamedTuple):
     sql: str
-    binds: Sequence[tuple[str, Process]]
-    results: Sequence[Process]  # nothing where no column needs any
+    names: Sequence[str]  # of the values, in the order in which they are bound
+    binds: Sequence[tuple[int, Process]]  # the places of those that are written otherwise than they are given
+    results: Sequence[tuple[int, Process]]  # the same of the columns that it returns
 
 
 class Quick:
@@ -34,13 +34,9 @@ class Quick:
         """The rows that it finds or returns."""
         if conn.dialect.name != "sqlite":
             return conn.execute(self._statement, given).all()
-        found, results = self._run(conn, given).fetchall(), self._prepared(conn.dialect, given).results
-        if not results:
-            return list(found)
-        return [
-            tuple(process(value) if process else value for process, value in zip(results, row, strict=True))
-            for row in found
-        ]
+        prepared = self._compiled or self._prepared(conn, given)
+        found: list[Sequence[Any]] = _run(conn, "execute", prepared.sql, _bound(prepared, given)).fetchall()
+        return [_processed(row, prepared.results) for row in found] if prepared.results else found
 
     def row(self, conn: Connection, given: Mapping[str, Any]) -> Sequence[Any] | None:
         """The first row, of one at most; None where there is none."""
@@ -51,33 +47,52 @@ class Quick:
         """Execute it; how many rows it changed."""
         if conn.dialect.name != "sqlite":
             return conn.execute(self._statement, given).rowcount
-        return int(self._run(conn, given).rowcount)
+        prepared = self._compiled or self._prepared(conn, given)
+        return int(_run(conn, "execute", prepared.sql, _bound(prepared, given)).rowcount)
 
-    def _run(self, conn: Connection, given: Mapping[str, Any]) -> Any:
-        if not conn.in_transaction():
-            conn.begin()  # as SQLAlchemy does before its first statement: all of them see one snapshot
-        prepared = self._prepared(conn.dialect, given)
-        values = [process(given[name]) if process else given[name] for name, process in prepared.binds]
-        driver = conn.connection.dbapi_connection
-        try:
-            return driver.execute(prepared.sql, values)  # type: ignore[union-attr]  # it is open
-        except conn.dialect.loaded_dbapi.Error as error:
-            base = conn.dialect.loaded_dbapi.Error
-            raise DBAPIError.instance(prepared.sql, None, error, base, hide_parameters=True) from error
+    def run_many(self, conn: Connection, given: Sequence[Mapping[str, Any]]) -> None:
+        """Execute it once for each of these values, of which there is at least one."""
+        if conn.dialect.name != "sqlite":
+            conn.execute(self._statement, given)
+            return
+        prepared = self._compiled or self._prepared(conn, given[0])
+        _run(conn, "executemany", prepared.sql, (_bound(prepared, each) for each in given))
 
-    def _prepared(self, dialect: Dialect, given: Mapping[str, Any]) -> _Compiled:
-        if self._compiled is None:
-            self._compiled = _compiled(self._statement, dialect, list(given))
+    def _prepared(self, conn: Connection, given: Mapping[str, Any]) -> _Compiled:
+        self._compiled = _compiled(self._statement, conn.dialect, list(given))
         return self._compiled
+
+
+def _run(conn: Connection, how: str, sql: str, values: Iterable[Any]) -> Any:
+    """The driver's own cursor, after it was told to execute."""
+    if not conn.in_transaction():
+        conn.begin()  # as SQLAlchemy does before its first statement: all of them see one snapshot
+    try:
+        return getattr(conn.connection.dbapi_connection, how)(sql, values)
+    except conn.dialect.loaded_dbapi.Error as error:
+        base = conn.dialect.loaded_dbapi.Error
+        raise DBAPIError.instance(sql, None, error, base, hide_parameters=True) from error
+
+
+def _bound(prepared: _Compiled, given: Mapping[str, Any]) -> Sequence[Any]:
+    return _processed([given[name] for name in prepared.names], prepared.binds)
+
+
+def _processed(row: Sequence[Any], processes: Sequence[tuple[int, Process]]) -> Sequence[Any]:
+    values = list(row)
+    for place, process in processes:
+        values[place] = process(values[place])
+    return values
 
 
 def _compiled(statement: Executable, dialect: Dialect, names: list[str]) -> _Compiled:
     made: Any = statement.compile(dialect=dialect, column_keys=names)  # type: ignore[attr-defined]
-    binds = [(name, _bind(made.binds[name].type, dialect)) for name in made.positiontup or ()]
+    bound = made.positiontup or ()
     columns = statement.selected_columns if isinstance(statement, Select) else ()
+    binds = [made.binds[name].type.dialect_impl(dialect).bind_processor(dialect) for name in bound]
     results = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns]
-    return _Compiled(made.string, binds, results if any(results) else ())
+    return _Compiled(made.string, tuple(bound), _those(binds), _those(results))
 
 
-def _bind(kind: TypeEngine[Any], dialect: Dialect) -> Process:
-    return kind.dialect_impl(dialect).bind_processor(dialect)
+def _those(processes: Sequence[Process | None]) -> Sequence[tuple[int, Process]]:
+    return [(place, process) for place, process in enumerate(processes) if process is not None]

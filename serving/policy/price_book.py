@@ -25,7 +25,7 @@ SPARE = 1.02  # slots a lead that the prices count with at least
 ENOUGH = 60  # below this many, a price would be noise: all prices are 0
 SOLVE_EVERY = 100  # decisions; prices of the start alone would lose about a twentieth of the optimum
 STANDS_BACK = 15  # how far the solving thread does, as `nice` counts
-REST = 9.0  # times what a solution took: of a large team it takes seconds, and decisions need the processor too
+REST = 19.0  # times what a solution took: of a large team it takes seconds, and decisions need the processor too
 log = logging.getLogger(__name__)
 
 
@@ -41,12 +41,29 @@ class SeenLead:
 class _Wanted:
     """What the prices are solved for; columns are the reps of the roster."""
 
+    rep_ids: tuple[str, ...]
     probability: Floats  # (n, m), of the recent leads
     eligible: Flags  # (n, m)
     rotation: Floats  # (m,), leads each would get by rotation
     slots: Floats  # (m,), how many of these each has free slots for
     capacity: Floats  # (m,), how many the prices count with: below the ceiling, enough for all
     promised: Floats  # (m,), leads the floor promises each
+
+    def same_as(self, other: "_Wanted | None") -> bool:
+        """Whether the prices are the same, too: all that they follow from is as it was."""
+        if other is None or self.rep_ids != other.rep_ids:
+            return False
+        names = ("probability", "eligible", "capacity", "promised")
+        return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in names)
+
+    def prices(self) -> dict[str, float]:
+        """The solution: price of every rep's next slot, the cheapest 0."""
+        floors = np.minimum(self.promised, self.capacity)
+        solved = shadow_prices(self.probability, self.eligible, self.capacity, floors)
+        asked = self.rotation > 0
+        lowest = solved[asked].min() if asked.any() else 0.0
+        named = zip(self.rep_ids, solved, asked, strict=True)
+        return {rep_id: float(price - lowest) for rep_id, price, wants in named if wants}
 
 
 def prices_now(
@@ -56,14 +73,8 @@ def prices_now(
 
     seen : the recent past, whose leads stand for those to come; pace : how many will come.
     """
-    if not rules.enabled or len(seen) < ENOUGH:
-        return {}
     wanted = _wanted(seen, reps, loads, rules, pace, at)
-    floors = np.minimum(wanted.promised, wanted.capacity)
-    solved = shadow_prices(wanted.probability, wanted.eligible, wanted.capacity, floors)
-    asked = wanted.rotation > 0
-    lowest = solved[asked].min() if asked.any() else 0.0
-    return {rep.rep_id: float(price - lowest) for rep, price, wants in zip(reps, solved, asked, strict=True) if wants}
+    return wanted.prices() if wanted else {}
 
 
 def relaxed_floors(
@@ -74,9 +85,9 @@ def relaxed_floors(
     A rep's own slots are all that can stand against a floor, which is a part of what rotation itself would give her.
     Arguments as for `prices_now`.
     """
-    if not rules.enabled or len(seen) < ENOUGH:
-        return {}
     wanted = _wanted(seen, reps, loads, rules, pace, at)
+    if wanted is None:
+        return {}
     short = wanted.capacity < wanted.promised - 1e-9
     room = np.divide(wanted.slots, wanted.rotation, out=np.zeros(len(reps)), where=wanted.rotation > 0)
     return {rep.rep_id: (rules.floor, float(room[place])) for place, rep in enumerate(reps) if short[place]}
@@ -84,7 +95,10 @@ def relaxed_floors(
 
 def _wanted(
     seen: Sequence[SeenLead], reps: Sequence[Rep], loads: Mapping[str, Load], rules: Prices, pace: Pace, at: datetime
-) -> _Wanted:
+) -> _Wanted | None:
+    """None: there are no prices."""
+    if not rules.enabled or len(seen) < ENOUGH:
+        return None
     place = {rep.rep_id: number for number, rep in enumerate(reps)}
     probability = np.zeros((len(seen), len(reps)))
     eligible = np.zeros(probability.shape, dtype=bool)
@@ -99,7 +113,8 @@ def _wanted(
     rotation = (eligible[served > 0] / served[served > 0, None]).sum(axis=0)
     slots = np.array([capacity_left(rep, loads, rules, pace, at) for rep in reps]) * len(seen)
     capacity = enough_for_all(slots, rules.ceiling * rotation, leads=float(rotation.sum()))
-    return _Wanted(probability, eligible, rotation, slots, capacity, rules.floor * rotation)
+    rep_ids = tuple(rep.rep_id for rep in reps)
+    return _Wanted(rep_ids, probability, eligible, rotation, slots, capacity, rules.floor * rotation)
 
 
 def enough_for_all(slots: Floats, ceiling: Floats, *, leads: float) -> Floats:
@@ -148,6 +163,7 @@ class PriceBook:
     def __init__(self, standing: Callable[[], Standing]) -> None:
         self._standing = standing  # read when it is time to solve
         self._prices: dict[str, float] = {}
+        self._solved: _Wanted | None = None  # what they are the solution of
         self._laid_out: tuple[dict[str, float], Sequence[str], Floats] = ({}, (), np.zeros(0))
         self.usual_value: float | None = None  # what one lead of the prices is worth once it is won, where known
         self._lock = threading.Lock()
@@ -197,7 +213,12 @@ class PriceBook:
     def solve(self, *, at: datetime) -> None:
         """Work the prices out from how things stand; readers go over to them at once."""
         now = self._standing()
-        self._prices = prices_now(now.seen, now.reps, now.loads, now.rules, now.pace, at=at)
+        wanted = _wanted(now.seen, now.reps, now.loads, now.rules, now.pace, at)
+        if wanted is None:
+            self._prices = {}
+        elif not wanted.same_as(self._solved):  # a quiet night asks for the same again and again
+            self._prices = wanted.prices()
+        self._solved = wanted
         self.usual_value = now.usual_value
 
     def _run(self) -> None:

@@ -40,7 +40,8 @@ KEPT_TIMES = 20  # and one that took long to make, for so many times as long: ma
 MOST_KEPT = 128
 WAIT_S = 1.5  # that a request waits for a new report
 FOLLOW_S = 5.0  # that a report gives new rows to become facts; a longer backlog is caught up with in the background
-EVERY_S = 2.0
+EVERY_S = 10.0  # each report first follows what is left: in between, the rest must only not grow long
+REST = 19.0  # times what following took: decisions need the processor too
 PRICED_S = 600.0  # the price of the floor holds so long
 log = logging.getLogger(__name__)
 
@@ -238,12 +239,12 @@ class Reports:
 
     def _run(self) -> None:
         while not self._closed.is_set():
-            complete = True
+            complete, begun = True, time.thread_time()
             try:
                 complete = self.catch_up(within_s=FOLLOW_S)  # a turn for whoever waits for a report in between
             except Exception as error:  # the next round tries again
                 log.warning("reports could not follow the ledger", extra={"problem": type(error).__name__})
-            self._closed.wait(EVERY_S if complete else 0.0)
+            self._closed.wait(max(EVERY_S, REST * (time.thread_time() - begun)) if complete else 0.0)
 
 
 def _day_of(at: datetime | None) -> datetime | None:
