@@ -45,7 +45,8 @@ class LeadEncoder:
 
         The lines hold the attributes' names, never their values.
         """
-        warnings = [f"unknown attribute ignored: {name}" for name in lead if name not in self._known]
+        strange = [] if self._known.issuperset(lead) else [name for name in lead if name not in self._known]
+        warnings = [f"unknown attribute ignored: {name}" for name in strange]
         created = instant_of(lead.get("created_at"))
         row: list[float] = []
         for column, lookup in self._columns:

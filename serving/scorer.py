@@ -44,7 +44,6 @@ class Scorer:
         self.encoder = LeadEncoder(model.contract, ignored=IDENTIFYING)
         self.terms = rep_terms(model.lead_design, model.pair_design)
         in_term = term_of_direction(model.lead_design, model.pair_design)
-        self.pairs_at = model.lead_design.width + np.arange(model.pair_design.width)  # directions of f, after z's
         # Which term a direction belongs to, as 0/1: a product with it adds up directions to terms.
         self.in_term = (in_term[:, None] == np.arange(len(self.terms))).astype(float)
         self.average = float(np.trapezoid(model.score_grid)) / 100  # the mean of what the percentiles are of
@@ -120,13 +119,19 @@ class LeadScores:
         """The same for one rep."""
         return self.uplifts(np.array([rep]), eligible, level).one(0)
 
+    def shares_of(self, reps: np.ndarray, eligible: np.ndarray) -> np.ndarray:
+        """What each of the scorer's terms adds to the uplift of each of `reps`, in probability: (k, n_terms).
+
+        A row sums to that rep's uplift; all of it is 0 where reps cannot be told apart.
+        """
+        if not self.scorer.model.speaks:
+            return np.zeros((len(reps), len(self.scorer.terms)))
+        rotation = self._rotation_over(eligible)
+        return self._by_term(shares_of_uplift(self._parts.rows, self.probability, self.log_odds, reps, rotation))
+
     def reasons_of(self, reps: np.ndarray, eligible: np.ndarray, k: int = 5) -> list[list[Contribution]]:
         """For each of `reps`, the largest k parts of her uplift and one `other`; they add up to its value."""
-        if not self.scorer.model.speaks:
-            return [[Contribution("other", None, 0.0, "other")] for _ in reps]
-        rotation = self._rotation_over(eligible)
-        shares = shares_of_uplift(self._parts.rows, self.probability, self.log_odds, reps, rotation)
-        each = zip(self._seen_by(reps.tolist()), self._by_term(shares).tolist(), strict=True)
+        each = zip(self._seen_by(reps.tolist()), self.shares_of(reps, eligible).tolist(), strict=True)
         return [largest(self.scorer.terms, seen, own, k) for seen, own in each]
 
     def reasons(self, rep: int, eligible: np.ndarray, k: int = 5) -> list[Contribution]:
@@ -142,8 +147,7 @@ class LeadScores:
 
     def _by_term(self, shares: np.ndarray) -> np.ndarray:
         """Shares of directions, before their weights, added up to terms: (k, d) -> (k, n_terms)."""
-        directions = np.concatenate([self._parts.touched, self.scorer.pairs_at])
-        by_term: np.ndarray = (shares * self._weights) @ self.scorer.in_term[directions]
+        by_term: np.ndarray = (shares * self._weights) @ self.scorer.in_term.take(self._parts.directions, axis=0)
         return by_term
 
     def lead_score(self, eligible: np.ndarray) -> int:

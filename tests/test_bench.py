@@ -61,10 +61,10 @@ def test_a_wider_floor_has_reps_of_its_own(small_model):
 
 def test_what_is_measured_is_a_whole_answer(small_model):
     measured = Scoring(small_model, [{"lead_id": "L-1", "industry": "retail", "company_size": 80}], 9)
-    intervals, reasons = measured.ours(3)
-    assert len(reasons) == 5
-    for place, parts in enumerate(reasons):
-        assert sum(part.contribution for part in parts) == pytest.approx(intervals.value[place], abs=1e-12)
+    intervals, shares = measured.ours(3)
+    assert shares.shape == (5, len(measured.scorer.terms))
+    for place, own in enumerate(shares):
+        assert own.sum() == pytest.approx(intervals.value[place], abs=1e-12)
         assert intervals.low[place] < intervals.value[place] < intervals.high[place]
     assert measured.floor(3) == pytest.approx(measured.table_floor(3))
 

@@ -61,12 +61,13 @@ def secants(probability: np.ndarray, log_odds: np.ndarray, reps: np.ndarray) -> 
 
     probability, log_odds : (n_reps,); reps : places, (k,). Shape (k, n_reps).
     """
-    p, eta = probability.take(reps), log_odds.take(reps)
-    slopes, gap = p[:, None] - probability, eta[:, None] - log_odds
-    near = np.flatnonzero(np.abs(gap) <= 1e-9)  # few, each rep's own among them
+    gap = log_odds.take(reps)[:, None] - log_odds
+    slopes = probability.take(reps)[:, None] - probability
+    near = (np.abs(gap) <= 1e-9).ravel().nonzero()[0]  # few, each rep's own among them
     gap.put(near, 1.0)
-    slopes.put(near, (p * (1 - p)).take(near // len(probability)))
     slopes /= gap
+    met = probability.take(near % len(probability))
+    slopes.put(near, met * (1 - met))
     return slopes
 
 

@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,18 +16,18 @@ from data.roster import Rep
 from training.conversion import ConversionModel, RosterModel
 
 
-@dataclass(frozen=True)
-class LeadParts:
+class LeadParts(NamedTuple):
     """What one lead touches. The rep part in log-odds is `weights @ rows`, before recalibration."""
 
-    touched: np.ndarray  # columns of z(x) that are not 0
+    directions: np.ndarray  # columns of z(x) that are not 0, then those of f(x, r), counted on from z's width, (d,)
     weights: np.ndarray  # their values, then beta, (d,)
     rows: np.ndarray  # each rep's effect in that column, then her f(x, r), (d, n_reps)
+    many: int  # of them are columns of z(x)
 
     @property
     def pairs(self) -> np.ndarray:
         """f(x, r), shape (n_pairs, n_reps)."""
-        return self.rows[len(self.touched) :]
+        return self.rows[self.many :]
 
 
 @dataclass(frozen=True)
@@ -67,17 +68,19 @@ class RosterColumns:
         rows = self.tenure(at_days).rows.take(places + fitting + self._ramps, axis=0, mode="clip")
         for match in self._lists:
             rows[len(places) + match] = self._matches.matched_row(row, match)
-        return LeadParts(np.array(places), np.array(values + self._beta), rows)
+        directions = np.array(places + self._of_pairs)
+        return LeadParts(directions, np.array(values + self._beta), rows, len(places))
 
     def variance(self, parts: LeadParts) -> np.ndarray:
         """The variance of each rep's own part before recalibration, z' S_r z, shape (n_reps,).
 
         In single precision: seven digits of an interval's width, for half the memory to keep and to read.
         """
-        first, second = _pairs_of(len(parts.touched))
+        first, second = _pairs_of(parts.many)
         z = parts.weights.astype(np.float32)
-        needed = self._row_of_pair[parts.touched[first], parts.touched[second]]
-        return (z[first] * z[second]) @ self._covariance.take(needed, axis=0, mode="clip")
+        needed = self._row_of_pair[parts.directions.take(first), parts.directions.take(second)]
+        variance = (z.take(first) * z.take(second)) @ self._covariance.take(needed, axis=0, mode="clip")
+        return variance.astype(np.float64)  # what it is multiplied with is: to mix them would cast it each time
 
     def tenure(self, at_days: float) -> Tenure:
         """How long everybody has been here; whole days count, so it is worked out once a day."""
@@ -103,6 +106,7 @@ class RosterColumns:
         self._lists = [match for match, begin in enumerate(self._first_levels) if begin is None]
         ramps = design.width - len(design.matches)
         self._ramps = [rows + place for place in range(ramps)]
+        self._of_pairs = (len(effects) + np.arange(design.width)).tolist()
         self._beta = self.model.effects.beta.tolist()
         return np.vstack([*whole, np.zeros((ramps, self._n_reps))])
 

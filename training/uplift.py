@@ -1,6 +1,7 @@
 """Uplift over rotation: P(chosen) less the mean P over the eligible reps, with its interval from the posterior."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,8 +25,7 @@ def uplift(probability: np.ndarray, rotation: np.ndarray) -> np.ndarray:
     return probability - np.sum(probability * rotation, axis=-1, keepdims=True)
 
 
-@dataclass(frozen=True)
-class Intervals:
+class Intervals(NamedTuple):
     """Estimates of several reps in probability with the ends of their intervals, each of shape (k,)."""
 
     value: np.ndarray
@@ -57,15 +57,21 @@ def uplift_intervals(
     The gradient of a rep's uplift is [i = r] - rotation_i in every P_i, so what the eligible contribute is summed once.
     Source: the Laplace posterior of training.rep_effects; var(g'theta) = g' S g.
     """
+    # In place and with `take`: of a handful of reps, what surrounds a sum costs more than the sum.
     gradient = probability * (1 - probability)
     gradient *= slope  # of P in log-odds
     of_rotation = rotation * gradient
-    # `take` throughout: of a handful of reps it needs a third of what brackets do.
-    own, share = gradient.take(reps), rotation.take(reps)
-    shared = float((of_rotation * of_rotation) @ variance) + own * own * variance.take(reps) * (1 - 2 * share)
-    common = own * pairs.take(reps, axis=1) - (pairs @ of_rotation)[:, None]
-    together = shared + (common * (beta_covariance @ common)).sum(axis=0)
+    own = gradient.take(reps)
+    common = pairs.take(reps, axis=1)
+    common *= own
+    common -= (pairs @ of_rotation)[:, None]
+    together = (common * (beta_covariance @ common)).sum(axis=0)
+    of_rotation *= of_rotation
+    together += of_rotation @ variance
+    own *= own
+    own *= variance.take(reps)
+    together += own * (1 - 2 * rotation.take(reps))
     spread = np.sqrt(np.maximum(together, 0.0))  # of one eligible rep alone it is 0, to rounding
-    value = probability.take(reps) - float(rotation @ probability)
+    value = probability.take(reps) - rotation @ probability
     half = quantile(0.5 + level / 2) * spread
     return Intervals(value, value - half, value + half)

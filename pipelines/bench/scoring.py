@@ -34,10 +34,10 @@ class Scoring:
         self._z = [self.model.lead_design.matrix(row[None])[0] for row in self._rows]
 
     def ours(self, number: int) -> object:
-        """A raw lead in; every rep's probability, five intervals and five explanations out."""
+        """A raw lead in; every rep's probability, five intervals and every term's share of five uplifts out."""
         scores = self.scorer.score(self.leads[number % len(self.leads)], at=self._at)
         best = np.argpartition(scores.probability, self.size - EXPLAINED)[self.size - EXPLAINED :]
-        return scores.uplifts(best, self._everybody), scores.reasons_of(best, self._everybody)
+        return scores.uplifts(best, self._everybody), scores.shares_of(best, self._everybody)
 
     def floor(self, number: int) -> object:
         """The least there is: F's trees for a lead that is encoded already, and one product with all effects."""
