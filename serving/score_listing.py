@@ -41,6 +41,8 @@ def listed(
         kept = [place for place in shown if considered.candidates[place].rep_id in named]
         shown = np.array(kept, dtype=np.intp)
     many = len(shown)
+    if not many:
+        return orjson.Fragment(b"[]")
     explained = min(many, MOST_EXPLAINED if rep_ids is None else MOST_NAMED)
     free = available[shown].astype(np.intp)
     # Figures and what stands between them in turn. The last figure is followed by the next rep's head.
@@ -56,9 +58,9 @@ def listed(
     pieces.append(unexplained)
     for place, told in enumerate(_reasons(considered, shown[:explained], top_k), start=1):
         pieces[place * width] = begun + told + b"}," + pieces[place * width][len(unexplained) :]
-    pieces[0] = pieces[0][len(unexplained) :]  # there is nobody above the first
-    pieces[-1] = pieces[-1][:-1]  # no comma after the last
-    return orjson.Fragment(b"[" + b"".join(pieces) + b"]")
+    pieces[0] = b"[" + pieces[0][len(unexplained) :]  # there is nobody above the first
+    pieces[-1] = pieces[-1][:-1] + b"]"  # no comma after the last; one join, as copies of it all take their time
+    return orjson.Fragment(b"".join(pieces))
 
 
 def reason(part: Contribution, text: str) -> dict[str, object]:

@@ -1,5 +1,6 @@
 """One lead x every rep: probabilities, uplift with its interval, and the parts they are made of."""
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
@@ -46,6 +47,7 @@ class Scorer:
         in_term = term_of_direction(model.lead_design, model.pair_design)
         # Which term a direction belongs to, as 0/1: a product with it adds up directions to terms.
         self.in_term = (in_term[:, None] == np.arange(len(self.terms))).astype(float)
+        self.percentiles = model.score_grid[1:].tolist()
         self.average = float(np.trapezoid(model.score_grid)) / 100  # the mean of what the percentiles are of
 
     def score(self, lead: Mapping[str, Any], *, at: datetime) -> "LeadScores":
@@ -84,13 +86,13 @@ class LeadScores:
     def expected_value(self) -> float | None:
         """What the lead is worth once it is won, whoever wins it; None where the model cannot tell."""
         model = self.scorer.model.value_model
-        return None if model is None else model.expected_of(self._encoded)
+        return None if model is None else model.expected_of(self.row)
 
     def baseline(self, eligible: np.ndarray) -> float:
         """What rotation would give: the mean probability over the eligible reps. eligible : bool (n_reps,)."""
         asked, baseline = self._baseline
         if asked is not eligible:
-            baseline = float(self.probability[eligible].mean())
+            baseline = float(self._rotation_over(eligible) @ self.probability)
             self._baseline = (eligible, baseline)
         return baseline
 
@@ -152,7 +154,7 @@ class LeadScores:
 
     def lead_score(self, eligible: np.ndarray) -> int:
         """Percentile, 0 to 100, of the rotation probability among the training window's leads."""
-        return int(np.searchsorted(self.scorer.model.score_grid[1:], self.baseline(eligible), side="right"))
+        return bisect_right(self.scorer.percentiles, self.baseline(eligible))
 
     def grade(self, eligible: np.ndarray) -> str:
         """A for the best fifth of the training window's leads, then B, C and D."""
@@ -163,7 +165,7 @@ class LeadScores:
         model = self.scorer.model
         parts = model.lead_model.contributions_of(self._encoded)
         here_alone = model.calibration.apply(self._f)
-        rep_level = float(np.mean(self.log_odds[eligible])) - here_alone
+        rep_level = float(self._rotation_over(eligible) @ self.log_odds) - here_alone
         base = float(model.calibration.apply(parts[-1])) + rep_level
         here = here_alone + rep_level
         gap = here - base

@@ -6,7 +6,7 @@ Source: Duan (1983), Smearing estimate, doi:10.1080/01621459.1983.10478017.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -44,8 +44,8 @@ class ValueModel:
         """The mean value of such leads when they are won, shape (n,)."""
         return self.positive_share * self.smearing * np.exp(self.typical_log(leads))
 
-    def expected_of(self, row: np.ndarray) -> float:
-        """The same for one lead, shape (n_features,)."""
+    def expected_of(self, row: Sequence[float] | np.ndarray) -> float:
+        """The same for one lead, n_features long."""
         typical = min(max(self._one_row(row), self.least_log), self.most_log)
         return self.positive_share * self.smearing * math.exp(typical)
 

@@ -1,6 +1,7 @@
 """The lead matrix as a linear model sees it: one-hot levels, standardised numbers, marks of missing numbers."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -62,27 +63,31 @@ class PlainRow:
             for feature, start, many in zip(design.categorical, starts, design.levels, strict=False)
         ]
         n_features = len(design.categorical) + numbers
-        self._plain = np.array([i for i in range(n_features) if i not in design.categorical], dtype=np.intp)
-        self._design = design
-        self._low, self._high = (design.means + side * CLIP * design.scales for side in (-1, 1))
+        plain = [i for i in range(n_features) if i not in design.categorical]
+        self._numbers = list(
+            zip(
+                plain, design.logarithms.tolist(), design.means.tolist(), design.scales.tolist(),
+                coefficients[coded : coded + numbers].tolist(), coefficients[coded + numbers :].tolist(),
+                strict=True,
+            )
+        )  # fmt: skip
         self._intercept = float(coefficients[0])
-        self._slopes, self._missing = coefficients[coded : coded + numbers], coefficients[coded + numbers :]
 
-    def __call__(self, row: np.ndarray) -> float:
-        """What the predictor gives a lead, encoded, shape (n_features,)."""
+    def __call__(self, row: Sequence[float] | np.ndarray) -> float:
+        """What the predictor gives a lead, encoded, n_features long; a list is quicker to read than an array."""
         total = self._intercept
         for feature, weights in self._levels:
             code = row[feature]
             if 0 <= code < len(weights) and code == int(code):
                 total += weights[int(code)]
-        values = row[self._plain]
-        if self._design.logarithms.any():
-            values = _with_logs(values[None, :], self._design.logarithms)[0]
-        missing = np.isnan(values)
-        near = np.minimum(np.maximum(values, self._low), self._high)
-        near[missing] = self._design.means[missing]
-        scaled = (near - self._design.means) / self._design.scales
-        return float(total + scaled @ self._slopes + missing @ self._missing)
+        for feature, logarithm, mean, scale, slope, missing in self._numbers:
+            value = row[feature]
+            if value != value:
+                total += missing
+                continue
+            taken = math.log1p(max(value, 0.0)) if logarithm else value
+            total += slope * min(max((taken - mean) / scale, -CLIP), CLIP)
+        return total
 
 
 def measure_design(contract: ColumnContract, leads: np.ndarray, *, tame_tails: bool = False) -> PlainDesign:

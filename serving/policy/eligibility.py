@@ -74,10 +74,13 @@ class Screener:
         """The same, whatever the working hours."""
         left, excluded = np.ones(len(self.reps), dtype=bool), dict[str, tuple[str, ...]]()
         for why, passes, waived_if_nobody in self._asked(lead, at, had_it):
-            if waived_if_nobody and not (left & passes).any():
+            if passes.all():  # mostly so, and then there is nothing to note
+                continue
+            remaining = left & passes
+            if waived_if_nobody and not remaining.any():
                 continue
             excluded = self._noted(excluded, left & ~passes, why)
-            left = left & passes
+            left = remaining
         return Screening(left, excluded)
 
     def working(self, at: datetime, minutes: int) -> Flags:
