@@ -97,14 +97,11 @@ class Decider:
         _check_time(ask)
         try:
             with self.ledger.writing(until=ask.deadline) as tx:
-                decided_before = decisions.claim(tx, ask.client_id, ask.lead_id, ask.key) is not None
-                if not decided_before:
-                    _check_time(ask)
-                    draw = self._reserved(tx, case, loads, draw)
-                    decisions.record(tx, row_of(case, draw), draw.answer)
+                decisions.claim(tx, ask.client_id, ask.lead_id)
+                _check_time(ask)
+                draw = self._reserved(tx, case, loads, draw)
+                decisions.record(tx, row_of(case, draw), draw.answer)
         except ConflictError:
-            decided_before = True
-        if decided_before:
             return self._made_meanwhile(ask)
         self._heard(case.considered, draw)
         return Reply(draw.answer)

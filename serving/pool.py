@@ -67,7 +67,7 @@ def claim(decider: Decider, client_id: str, lead_id: str, rep_id: str, *, actor:
         raise ConflictError(f"{rep_id} cannot claim this lead: {why_not}.")
     case, draw = _drawn(found, considered, room, rep_id)
     with decider.ledger.writing() as tx:
-        decisions.claim(tx, client_id, lead_id, None)  # the lead is ours alone until the transaction ends
+        decisions.claim(tx, client_id, lead_id)  # the lead is ours alone until the transaction ends
         if not capacity.release(tx, found.row.decision_id, kind="claimed", at=at, actor=actor):
             raise ConflictError("Somebody else has claimed this lead.")
         if not slot_taken(tx, considered, case.rep_ids.index(rep_id), draw.decision_id):

@@ -139,16 +139,6 @@ def test_a_lead_with_a_standing_decision_takes_no_second(floor):
     assert floor.load() == (1, 1)
 
 
-def test_claim_finds_the_key_first_then_the_lead(floor):
-    floor.decide("L-1", idempotency_key="K-1")
-    floor.decide("L-2")
-    with floor.ledger.writing() as tx:
-        assert decisions.claim(tx, "crm", "L-2", "K-1").decision_id == "D-L-1"
-        assert decisions.claim(tx, "crm", "L-2", "K-2").decision_id == "D-L-2"
-        assert decisions.claim(tx, "crm", "L-2", None).decision_id == "D-L-2"
-        assert decisions.claim(tx, "crm", "L-3", "K-3") is None
-
-
 def test_a_lead_that_nobody_got_is_decided_anew(floor):
     floor.decide(rep=None, unassigned_reason="all at capacity")
     assert floor.standing() is None

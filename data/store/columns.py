@@ -40,17 +40,20 @@ class Instant(TypeDecorator[datetime]):
         return None if value is None else from_microseconds(value)
 
 
-def dump_json(value: Any) -> str:
-    """Compact JSON in ASCII: PostgreSQL's text cannot hold NUL or lone surrogates, their escapes it can."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=True, default=_plain)
-
-
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
     if hasattr(value, "item"):  # a numpy scalar
         return value.item()
     raise TypeError(f"{type(value).__name__} cannot be kept in the ledger")
+
+
+_COMPACT = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, default=_plain)
+
+
+def dump_json(value: Any) -> str:
+    """Compact JSON in ASCII: PostgreSQL's text cannot hold NUL or lone surrogates, their escapes it can."""
+    return _COMPACT.encode(value)
 
 
 @lru_cache(maxsize=32)

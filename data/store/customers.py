@@ -51,8 +51,9 @@ class Lead:
 
 def write(tx: Connection, client_id: str, lead_id: str, keys: Mapping[str, str]) -> None:
     """Keep the keys (key -> kind) of a lead's customer."""
-    for key, kind in keys.items():
-        _WRITE.run(tx, {"client_id": client_id, "lead_id": lead_id, "customer_key": key, "kind": kind})
+    given = {"client_id": client_id, "lead_id": lead_id}
+    if keys:
+        _WRITE.run_many(tx, [{**given, "customer_key": key, "kind": kind} for key, kind in keys.items()])
 
 
 def same(conn: Connection, client_id: str, lead_id: str, keys: Sequence[str], *, since: datetime) -> list[Lead]:

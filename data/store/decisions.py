@@ -59,7 +59,8 @@ _CLAIM_LEAD = Quick(
         SET decision_id = excluded.decision_id, last_decision_id = excluded.last_decision_id,
             spells = lead_states.spells + 1
         WHERE lead_states.decision_id IS NULL
-        RETURNING spells, has_events
+        RETURNING spells, has_events,
+            EXISTS (SELECT 1 FROM capacity_ledger WHERE capacity_ledger.decision_id = :decision_id) AS reserved
     """)
 )
 _ROWS = (
@@ -92,17 +93,14 @@ _ANNOUNCED = {  # field of the message -> field of the row
 }
 
 
-def claim(tx: Connection, client_id: str, lead_id: str, key: str | None) -> Stored | None:
-    """The decision that already answers this request; if None, the lead is locked until the transaction ends.
+def claim(tx: Connection, client_id: str, lead_id: str) -> None:
+    """Lock the lead until the transaction ends.
 
-    First statement of every deciding transaction: it makes two requests for one lead take turns.
-    With `key`, the decision under that key; else, or if there is none, the lead's standing decision.
-    Where the key itself was found (its `idempotency_key` is `key`), another `request_digest` means 422.
+    First statement of every deciding transaction: it makes two requests for one lead take turns. Whether the other
+    one has decided meanwhile, `record` tells: nearly always it has not, and then looking first is for nothing.
     """
     crash_at("before_claim")
     projection.lock_lead(tx, client_id, lead_id)
-    found = find_by_key(tx, client_id, key) if key is not None else None
-    return found or open_decision(tx, client_id, lead_id)
 
 
 def find_by_key(conn: Connection, client_id: str, key: str) -> Stored | None:
@@ -130,7 +128,6 @@ def record(tx: Connection, decision: DecisionRow, answer: bytes) -> None:
     read it); ValueError where a rep is given without `capacity.reserve`, or a vector has the wrong length.
     """
     columns = to_columns(decision)
-    _check_reservation(tx, decision)
     crash_at("after_reserve")
     try:
         _INSERT.run(tx, columns)
@@ -144,6 +141,9 @@ def record(tx: Connection, decision: DecisionRow, answer: bytes) -> None:
     customers.write(tx, decision.client_id, decision.lead_id, decision.customer_keys)
     if decision.duplicate_of is None:
         _open_spell(tx, decision)
+    else:
+        (reserved,) = _RESERVED.rows(tx, {"decision_id": decision.decision_id})[0]
+        _check_reservation(decision, reserved=bool(reserved))
     if _takes_a_slot(decision):
         outbox.announce(
             tx,
@@ -156,10 +156,8 @@ def record(tx: Connection, decision: DecisionRow, answer: bytes) -> None:
         )
 
 
-def _check_reservation(tx: Connection, decision: DecisionRow) -> None:
+def _check_reservation(decision: DecisionRow, *, reserved: bool) -> None:
     takes = _takes_a_slot(decision)
-    found = _RESERVED.row(tx, {"decision_id": decision.decision_id})
-    reserved = found is not None and bool(found[0])
     if takes != reserved:
         raise ValueError(
             f"decision {decision.decision_id} {'takes' if takes else 'does not take'} a slot, "
@@ -188,8 +186,9 @@ def _open_spell(tx: Connection, decision: DecisionRow) -> None:
     claimed = _CLAIM_LEAD.row(tx, {**given, "standing": state.standing, "has_events": False})
     if claimed is None:
         raise ConflictError("This lead has been decided meanwhile: read its decision.")
+    spells, has_events, reserved = claimed
+    _check_reservation(decision, reserved=bool(reserved))
     projection.insert_state(tx, state.spells[0])
-    spells, has_events = claimed
     if spells > 1 or has_events:  # then there is more to fold than this decision
         _, moves = projection.refold(tx, decision.client_id, decision.lead_id)
         counters.settle(tx, moves, at=decision.decided_at)

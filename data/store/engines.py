@@ -9,10 +9,11 @@ import pysqlite3.dbapi2 as sqlite_driver
 from sqlalchemy import URL, Engine, create_engine, event, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DatabaseError
-from sqlalchemy.pool import PoolProxiedConnection
+from sqlalchemy.pool import NullPool, PoolProxiedConnection
 
 from data.errors import InputError
 from data.store.filesystems import network_file_system
+from data.store.kept import Kept
 
 WAL_SAFE_SINCE = (3, 51, 3)  # before it, two connections could corrupt the file when the WAL was reset
 QUICK_CHECK_UP_TO_BYTES = 64 * 2**20  # a larger file is left to `leadmatch doctor`
@@ -37,24 +38,23 @@ def prepare_file(path: Path) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
-def sqlite_writer(path: Path, timeout_s: float) -> Engine:
-    """The engine of the one writing connection; its transactions take SQLite's lock at once."""
-    return _sqlite_engine(path, timeout_s, begin="BEGIN IMMEDIATE", pool_size=1, max_overflow=0)
+def sqlite_writer(path: Path, timeout_s: float) -> Kept:
+    """Connections whose transactions take SQLite's lock at once; one, as writers take turns."""
+    return _sqlite(path, timeout_s, begin="BEGIN IMMEDIATE")
 
 
-def sqlite_reader(path: Path, timeout_s: float) -> Engine:
-    """The engine of connections that cannot write; each transaction sees one snapshot."""
-    return _sqlite_engine(path, timeout_s, begin="BEGIN", pool_size=4, max_overflow=28, pragma="query_only=ON")
+def sqlite_reader(path: Path, timeout_s: float) -> Kept:
+    """Connections that cannot write; each transaction sees one snapshot."""
+    return _sqlite(path, timeout_s, begin="BEGIN", pragma="query_only=ON")
 
 
-def _sqlite_engine(path: Path, timeout_s: float, *, begin: str, pragma: str | None = None, **pool: int) -> Engine:
+def _sqlite(path: Path, timeout_s: float, *, begin: str, pragma: str | None = None) -> Kept:
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
         module=sqlite_driver,
         connect_args={"timeout": timeout_s, "check_same_thread": False, "isolation_level": None},
         hide_parameters=True,  # an error's text goes to logs: no customer data in it
-        pool_timeout=timeout_s,
-        **pool,
+        poolclass=NullPool,
     )
     pragmas = [
         f"journal_mode={journal_mode(sqlite_driver.sqlite_version_info)}",
@@ -74,7 +74,7 @@ def _sqlite_engine(path: Path, timeout_s: float, *, begin: str, pragma: str | No
 
     # Not as a listener: an engine with one asks every statement who listens, a tenth of what a statement costs.
     engine.dialect.do_begin = begin_at_once  # type: ignore[method-assign, assignment]
-    return engine
+    return Kept(engine)
 
 
 def check_file(path: Path, conn: Connection) -> None:

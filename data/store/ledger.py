@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from sqlalchemy import URL, Engine, make_url, text
@@ -14,6 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from data.crash_points import crash_at
 from data.errors import BusyError, InputError
 from data.store import engines, schema
+from data.store.kept import Kept
 from data.store.locks import WriterTurn
 
 __all__ = ["Connection", "Ledger"]
@@ -25,7 +26,9 @@ _BUSY, _LOCKED, _IO_ERROR, _FULL, _CANNOT_OPEN = 5, 6, 10, 13, 14  # SQLite's pr
 class Ledger:
     """An open ledger. Use `reading()` and `writing()`; the functions of this package take what they give."""
 
-    def __init__(self, url: URL, writer: Engine, reader: Engine, turn: WriterTurn | None, wait_s: float) -> None:
+    def __init__(
+        self, url: URL, writer: Engine | Kept, reader: Engine | Kept, turn: WriterTurn | None, wait_s: float
+    ) -> None:
         self.url = url
         self._writer = writer
         self._reader = reader
@@ -43,8 +46,7 @@ class Ledger:
         """
         parsed = _parsed(url)
         if parsed.get_backend_name() == "postgresql":
-            writer, reader = engines.postgres(parsed, lock_timeout_s)
-            ledger = cls(parsed, writer, reader, None, lock_timeout_s)
+            ledger = cls(parsed, *engines.postgres(parsed, lock_timeout_s), None, lock_timeout_s)
         else:
             path = Path(str(parsed.database))
             engines.prepare_file(path)
@@ -103,14 +105,14 @@ class Ledger:
 
         SQLite overwrites what it frees; the write-ahead log still holds it until its pages have moved and it is cut.
         """
-        if self._turn is None:
+        if isinstance(self._writer, Engine):
             with self._writer.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
                 conn.execute(text("VACUUM"))
             return True
         deadline = time.monotonic() + wait_s
         while True:
-            with self._translating_errors(), closing(self._writer.raw_connection()) as conn:
-                busy = conn.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            with self._translating_errors(), self._writer.connect() as conn:
+                busy = conn.connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
             if not busy or time.monotonic() >= deadline:
                 return not busy
             time.sleep(0.05)
@@ -126,11 +128,11 @@ class Ledger:
             raise BusyError("The ledger's disk failed; restart the service once it is repaired.", retry_after_s=30)
         with self._translating_errors():
             if self._turn is None:
-                with self._writer.begin() as conn:
+                with self._writer.connect() as conn, conn.begin():
                     yield conn
                     crash_at("before_commit")
             else:
-                with self._turn.held(wait_s), self._writer.begin() as conn:
+                with self._turn.held(wait_s), self._writer.connect() as conn, conn.begin():
                     yield conn
                     crash_at("before_commit")
         crash_at("after_commit")

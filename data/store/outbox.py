@@ -29,14 +29,17 @@ TOPICS = (
 PENDING, SENT, DEAD = "pending", "sent", "dead"
 AT = bindparam("at", type_=Instant)
 
-# One statement whether or not anybody listens; it writes a row for each endpoint that asked for the topic.
-_ANNOUNCE = Quick(
+_LISTENING = Quick(
+    text("""
+        SELECT endpoint_id FROM endpoints
+        WHERE active AND topics LIKE :listed AND (client_id IS NULL OR client_id = :client_id)
+    """)
+)
+_TELL = Quick(
     text("""
         INSERT INTO outbox (message_id, endpoint_id, topic, subject, client_id, lead_id, body, created_at,
                             state, attempts, next_at)
-        SELECT :message_id, endpoint_id, :topic, :subject, :client_id, :lead_id, :body, :at, 'pending', 0, :at
-        FROM endpoints
-        WHERE active AND topics LIKE :listed AND (client_id IS NULL OR client_id = :client_id)
+        VALUES (:message_id, :endpoint_id, :topic, :subject, :client_id, :lead_id, :body, :at, 'pending', 0, :at)
     """).bindparams(AT)
 )
 
@@ -111,21 +114,20 @@ def announce(
     """
     if topic not in TOPICS:
         raise ValueError(f"a topic is one of {', '.join(TOPICS)}, not {topic!r}")
+    listening = _LISTENING.rows(tx, {"listed": f"%,{topic},%", "client_id": client_id})
+    if not listening:
+        return
     about = {} if lead_id is None else {"client_id": client_id, "lead_id": lead_id}
-    body = {"type": topic, "timestamp": at.isoformat(), "data": {**about, **data}}
-    _ANNOUNCE.run(
-        tx,
-        {
-            "message_id": f"msg_{uuid.uuid4().hex}",
-            "topic": topic,
-            "listed": f"%,{topic},%",
-            "subject": topic if lead_id is None else f"lead {client_id}/{lead_id}",
-            "client_id": client_id,
-            "lead_id": lead_id,
-            "body": dump_json(body),
-            "at": at,
-        },
-    )
+    message = {
+        "message_id": f"msg_{uuid.uuid4().hex}",
+        "topic": topic,
+        "subject": topic if lead_id is None else f"lead {client_id}/{lead_id}",
+        "client_id": client_id,
+        "lead_id": lead_id,
+        "body": dump_json({"type": topic, "timestamp": at.isoformat(), "data": {**about, **data}}),
+        "at": at,
+    }
+    _TELL.run_many(tx, [{**message, "endpoint_id": endpoint_id} for (endpoint_id,) in listening])
 
 
 @dataclass(frozen=True)

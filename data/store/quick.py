@@ -1,6 +1,6 @@
 """Statements of the hot path, run on SQLite's own cursor.
 
-SQLAlchemy takes some 70 microseconds about a statement that SQLite answers in 5, and a decision has fifteen of them.
+SQLAlchemy takes some 70 microseconds about a statement that SQLite answers in 5, and a decision has sixteen of them.
 Each is compiled once here; types read and write as everywhere else, errors are SQLAlchemy's own. On PostgreSQL the way
 to the server is what costs, so there they go through SQLAlchemy as they are.
 """
