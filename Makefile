@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 RIVALS := .venv-rivals
+ROOMS := data features training serving pipelines
 
 # One thread each: on shared cores, BLAS and OpenMP pools cost more than they give.
 export OMP_NUM_THREADS ?= 1
@@ -22,6 +23,7 @@ $(VENV)/installed: requirements.lock requirements-bootstrap.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bootstrap.lock
 	$(UV) pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r requirements.lock
 	$(UV) pip install --quiet --python $(BIN)/python --no-build-isolation --no-deps -e .
+	$(BIN)/python -m compileall -q $(ROOMS)
 	touch $@
 
 demo: install

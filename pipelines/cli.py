@@ -9,10 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from data.errors import InputError, RefusedError
-from data.settings import Settings
 from pipelines import cli_admin, cli_rules, opened, telling, telling_evaluate
 from pipelines.console import command, say
-from pipelines.opened import ledger
+from pipelines.opened import ledger, settings
 from pipelines.progress import on_terminal
 
 app = typer.Typer(
@@ -125,7 +124,7 @@ def train(
 
     with _fitting(cluster):
         made = job(
-            data, settings=Settings(), seed=seed, trials=trials, ledger=ledger, promote=promote is Promote.auto,
+            data, settings=settings(), seed=seed, trials=trials, ledger=ledger, promote=promote is Promote.auto,
             step=on_terminal(),
         )  # fmt: skip
     say(made, as_json=as_json, lines=telling.trained)
@@ -161,7 +160,7 @@ def evaluate(
 
         with opened.ledger() as book:
             found = try_policy(
-                book, policy, settings=Settings(), at=datetime.now(UTC), since=_moment(since, "--since"),
+                book, policy, settings=settings(), at=datetime.now(UTC), since=_moment(since, "--since"),
                 step=on_terminal(),
             )  # fmt: skip
         say(found, as_json=as_json, lines=telling_evaluate.replayed)
@@ -213,7 +212,7 @@ def match(
     from pipelines.match import match as job
 
     made = job(
-        data, leads, out, settings=Settings(), at=datetime.now(UTC), capacity=capacity is Capacity.reps,
+        data, leads, out, settings=settings(), at=datetime.now(UTC), capacity=capacity is Capacity.reps,
         explore=explore is Switch.on, step=on_terminal(), workers=_pool(cluster),
     )  # fmt: skip
     say(made, as_json=as_json, lines=telling.matched)
@@ -292,7 +291,7 @@ def monitor(as_json: Json = False) -> None:
     """
     from pipelines.monitor import monitor as job
 
-    made = job(Settings(), clock=lambda: datetime.now(UTC), step=on_terminal())
+    made = job(settings(), clock=lambda: datetime.now(UTC), step=on_terminal())
     say(made, as_json=as_json, lines=telling.monitored)
     if made["alarms"]:
         raise RefusedError(f"{len(made['alarms'])} alarm(s): {', '.join(made['alarms'])}.")
@@ -313,7 +312,7 @@ def retrain(
     from pipelines.retrain import retrain as job
 
     with _fitting(cluster):
-        made = job(Settings(), data=data, seed=seed, step=on_terminal())
+        made = job(settings(), data=data, seed=seed, step=on_terminal())
     say(made, as_json=as_json, lines=telling.trained)
     if not made["promoted"]:
         raise RefusedError("The model was not promoted: " + " ".join(made["grounds"]))
@@ -321,7 +320,7 @@ def retrain(
 
 def _fitting(cluster: str | None) -> AbstractContextManager[None]:
     """Fits within the block are done on the cluster, if there is one."""
-    address = cluster or Settings().dask
+    address = cluster or settings().dask
     if address is None:
         return nullcontext()
     from pipelines.distributed import fitting_on
@@ -330,7 +329,7 @@ def _fitting(cluster: str | None) -> AbstractContextManager[None]:
 
 
 def _pool(cluster: str | None) -> Any:
-    address = cluster or Settings().dask
+    address = cluster or settings().dask
     if address is None:
         return None
     from pipelines.distributed import connected

@@ -7,12 +7,11 @@ from typing import Annotated
 import typer
 
 from data.errors import InputError, RefusedError
-from data.settings import Settings
-from data.store.keys import ROLES
+from data.roles import ROLES
 from pipelines import cli_keeping, telling
 from pipelines.cli_webhooks import webhooks
 from pipelines.console import command, say
-from pipelines.opened import ledger
+from pipelines.opened import ledger, settings
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 LINK_LASTS = timedelta(days=2)
@@ -45,7 +44,7 @@ def model_list(as_json: Json = False) -> None:
     from pipelines import models
 
     with ledger() as book:
-        say(models.listed(Settings(), book), as_json=as_json, lines=telling.models)
+        say(models.listed(settings(), book), as_json=as_json, lines=telling.models)
 
 
 @model.command("show")
@@ -57,7 +56,7 @@ def model_show(
     from pipelines import models
 
     with ledger() as book:
-        say(models.shown(Settings(), book, version), as_json=as_json, lines=telling.model)
+        say(models.shown(settings(), book, version), as_json=as_json, lines=telling.model)
 
 
 @model.command("promote")
@@ -67,7 +66,7 @@ def model_promote(version: str, as_json: Json = False) -> None:
     from pipelines import models
 
     with ledger() as book:
-        made = models.promote(Settings(), book, version, actor="command line", at=datetime.now(UTC))
+        made = models.promote(settings(), book, version, actor="command line", at=datetime.now(UTC))
     say(made, as_json=as_json, lines=telling.promoted)
 
 
@@ -78,7 +77,7 @@ def model_rollback(as_json: Json = False) -> None:
     from pipelines import models
 
     with ledger() as book:
-        made = models.rollback(Settings(), book, actor="command line", at=datetime.now(UTC))
+        made = models.rollback(settings(), book, actor="command line", at=datetime.now(UTC))
     say(made, as_json=as_json, lines=telling.promoted)
 
 
@@ -108,7 +107,7 @@ def keys_create(
         token = sessions.make_link(tx, made.id, expires_at=now + LINK_LASTS) if link else None
     told = {"id": made.id, "key": made.key, "role": made.role}
     if token is not None:
-        told["link"] = f"{Settings().public_url.rstrip('/')}/sign-in/{token}"
+        told["link"] = f"{settings().public_url.rstrip('/')}/sign-in/{token}"
     say(told, as_json=as_json, lines=telling.key)
 
 
@@ -174,7 +173,7 @@ def doctor(
     from pipelines.doctor import examine
 
     with ledger() as book:
-        findings = examine(book, home=Settings().home, kept_head=audit_head)
+        findings = examine(book, home=settings().home, kept_head=audit_head)
     say({"findings": [telling.plain_finding(one) for one in findings]}, as_json=as_json, lines=telling.findings)
     if findings:
         raise RefusedError(f"{len(findings)} finding(s); see above.")

@@ -7,11 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from data.errors import InputError
-from data.settings import Settings
 from pipelines import telling_events
 from pipelines.cli_webhooks import ACTOR, options_of
 from pipelines.console import command, say
-from pipelines.opened import ledger
+from pipelines.opened import ledger, settings
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 Lead = Annotated[str, typer.Option(help="The lead's id.")]
@@ -113,7 +112,7 @@ def sources_add(
 
     with ledger() as book:
         made = source_added(
-            book, Settings().home, kind=kind, client_id=client, secrets_from=secret,
+            book, settings().home, kind=kind, client_id=client, secrets_from=secret,
             options=options_of(option or []), actor=ACTOR, at=datetime.now(UTC),
         )  # fmt: skip
     say(made, as_json=as_json, lines=telling_events.done)
@@ -137,7 +136,7 @@ def sources_secrets(source_id: str, secret: Secrets, as_json: Json = False) -> N
     from pipelines.keeping import source_secrets
 
     with ledger() as book:
-        made = source_secrets(book, Settings().home, source_id, secret, actor=ACTOR, at=datetime.now(UTC))
+        made = source_secrets(book, settings().home, source_id, secret, actor=ACTOR, at=datetime.now(UTC))
     say(made, as_json=as_json, lines=telling_events.done)
 
 
@@ -175,5 +174,5 @@ def restore(
 
     if not file.is_file():
         raise InputError(f"{file}: there is no such file.")
-    made = restored(Settings().ledger_url, file, force=force, actor=ACTOR, at=datetime.now(UTC))
+    made = restored(settings().ledger_url, file, force=force, actor=ACTOR, at=datetime.now(UTC))
     say(made, as_json=as_json, lines=telling_events.done)

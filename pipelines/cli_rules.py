@@ -6,11 +6,10 @@ from typing import Annotated
 
 import typer
 
-from data.settings import Settings
 from pipelines import telling_rules as telling
 from pipelines.cli_admin import Json
 from pipelines.console import command, say
-from pipelines.opened import ledger
+from pipelines.opened import ledger, settings
 
 ACTOR = "command line"
 policy = typer.Typer(no_args_is_help=True)
@@ -44,7 +43,7 @@ def policy_check(file: Path, as_json: Json = False) -> None:
     """Check a rule book without activating it. Example: leadmatch policy check policy.yaml."""
     from pipelines import rule_books
 
-    made = rule_books.checked(file, Settings(), at=datetime.now(UTC))
+    made = rule_books.checked(file, settings(), at=datetime.now(UTC))
     say(made, as_json=as_json, lines=telling.policy_checked)
 
 
@@ -106,7 +105,7 @@ def sweep(as_json: Json = False) -> None:
     from pipelines.sweep import swept
 
     with ledger() as book:
-        say(swept(book, Settings(), clock=lambda: datetime.now(UTC)), as_json=as_json, lines=telling.swept)
+        say(swept(book, settings(), clock=lambda: datetime.now(UTC)), as_json=as_json, lines=telling.swept)
 
 
 @command
@@ -121,6 +120,6 @@ def hand_over(
 
     with ledger() as book:
         made = handed_over(
-            book, Settings(), rep, lead, reason=why, actor=ACTOR, clock=lambda: datetime.now(UTC)
+            book, settings(), rep, lead, reason=why, actor=ACTOR, clock=lambda: datetime.now(UTC)
         )
     say(made, as_json=as_json, lines=telling.handed_over)

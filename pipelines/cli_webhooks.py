@@ -6,10 +6,9 @@ from typing import Annotated, Any
 import typer
 
 from data.errors import InputError
-from data.settings import Settings
 from pipelines import telling_events
 from pipelines.console import command, say
-from pipelines.opened import ledger
+from pipelines.opened import ledger, settings
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 webhooks = typer.Typer(no_args_is_help=True)
@@ -39,11 +38,10 @@ def add(
     """Tell an endpoint of events; a new secret is shown once. Example: leadmatch webhooks add https://crm.example/in."""
     from serving.events.endpoint_setup import set_up, told
 
-    settings = Settings()
     with ledger() as book, book.writing() as tx:
         made, new_secret = set_up(
             tx,
-            settings.home,
+            settings().home,
             kind=kind,
             url=url,
             topics=[name.strip() for name in topics.split(",")] if topics else None,
@@ -83,7 +81,7 @@ def remove(endpoint_id: str, as_json: Json = False) -> None:
     from serving.events.endpoint_setup import removed
 
     with ledger() as book, book.writing() as tx:
-        found = removed(tx, Settings().home, endpoint_id, actor=ACTOR, at=datetime.now(UTC))
+        found = removed(tx, settings().home, endpoint_id, actor=ACTOR, at=datetime.now(UTC))
     _known(endpoint_id, found)
     say({"endpoint_id": endpoint_id, "removed": True}, as_json=as_json, lines=telling_events.done)
 
@@ -121,7 +119,7 @@ def send(as_json: Json = False) -> None:
     from serving.events.webhooks import Sender
 
     with ledger() as book:
-        home = Settings().home
+        home = settings().home
         Sender(book, home, clock=lambda: datetime.now(UTC), rng=np.random.default_rng()).send_due()
         with book.reading() as conn:
             left = waiting(conn)

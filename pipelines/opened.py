@@ -1,16 +1,27 @@
-"""The installation's ledger, for commands."""
+"""The installation's settings and ledger, for commands; what reads them is loaded only by a command that asks."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from data.settings import Settings
-from data.store.ledger import Ledger
+if TYPE_CHECKING:
+    from data.settings import Settings
+    from data.store.ledger import Ledger
+
+
+def settings() -> "Settings":
+    """The installation's settings, as the environment has them."""
+    from data.settings import Settings
+
+    return Settings()
 
 
 @contextmanager
-def ledger() -> Iterator[Ledger]:
+def ledger() -> Iterator["Ledger"]:
     """The installation's ledger, closed afterwards."""
-    opened = Ledger.open(Settings().ledger_url)
+    from data.store.ledger import Ledger
+
+    opened = Ledger.open(settings().ledger_url)
     try:
         yield opened
     finally:

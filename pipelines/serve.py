@@ -1,6 +1,7 @@
 """Run the service: a process group of its own, watched until it answers, and ended as a whole."""
 
 import contextlib
+import http.client
 import os
 import signal
 import subprocess
@@ -9,8 +10,8 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
-import httpx
 import psutil
 
 from data.errors import InputError, RefusedError
@@ -18,6 +19,7 @@ from data.errors import InputError, RefusedError
 ROOT = Path(__file__).parent.parent  # where the rooms lie
 SERVICE = "serving.service:Leadmatch"
 READY_WITHIN_S = 120.0
+ASKED_EVERY_S = 0.02  # whether it is ready; while nobody listens a question costs next to nothing
 GRACE_S = 10.0
 
 
@@ -99,7 +101,7 @@ def start(
         if time.monotonic() > deadline:
             running.stop()
             raise RefusedError(f"The service was not ready within {ready_within_s:g} seconds; see its log.")
-        time.sleep(0.1)
+        time.sleep(ASKED_EVERY_S)
     return running
 
 
@@ -138,10 +140,14 @@ def _environment(given: Mapping[str, str], *, workers: int, home: Path | None) -
 
 
 def _answers(url: str, path: str) -> bool:
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=2.0)
     try:
-        return httpx.get(url + path, timeout=2.0).status_code == 200
-    except httpx.HTTPError:
+        connection.request("GET", path)
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
         return False
+    finally:
+        connection.close()
 
 
 def _lives(process: psutil.Process) -> bool:

@@ -1,14 +1,13 @@
 """What each command says to a person when nobody asked for JSON."""
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from data.store.keys import Key
 from pipelines.console import OUT, figure, points, table
-from pipelines.doctor import Finding
-from training.potential import IN_WORDS
 
-VERDICTS = {verdict: english for verdict, (english, _) in IN_WORDS.items()}
+if TYPE_CHECKING:  # what only some commands need would keep every command waiting
+    from data.store.keys import Key
+    from pipelines.doctor import Finding
 
 
 def simulated(made: dict[str, Any]) -> None:
@@ -86,7 +85,7 @@ def matched(made: dict[str, Any]) -> None:
     OUT.print(f"{counts} assigned by model {made['model_version']}: {made['out']}")
     if made["unassigned"]:
         OUT.print(f"{made['unassigned']:,} found nobody eligible or free; the file says which.")
-    OUT.print(VERDICTS[made["verdict"]])
+    OUT.print(_verdict(made["verdict"]))
 
 
 def monitored(made: dict[str, Any]) -> None:
@@ -131,7 +130,7 @@ def key(made: dict[str, Any]) -> None:
         OUT.print(f"Opens the pages, once, within two days:\n{made['link']}", soft_wrap=True)
 
 
-def plain_key(one: Key) -> dict[str, Any]:
+def plain_key(one: "Key") -> dict[str, Any]:
     """A key without its secret, as plain values."""
     return {
         "id": one.id,
@@ -162,7 +161,7 @@ def roster(made: dict[str, Any]) -> None:
     OUT.print(f"{made['reps']:,} reps are on the roster now{gone}.")
 
 
-def plain_finding(one: Finding) -> dict[str, Any]:
+def plain_finding(one: "Finding") -> dict[str, Any]:
     """A finding of the doctor, as plain values."""
     return dict(vars(one))
 
@@ -187,12 +186,19 @@ def _worth(metrics: dict[str, Any]) -> None:
 
 def _potential(potential: dict[str, Any]) -> None:
     gain = potential["gain"]
-    OUT.print(f"{VERDICTS[potential['verdict']]} {potential['why']}")
+    OUT.print(f"{_verdict(potential['verdict'])} {potential['why']}")
     if gain["value"] is not None:
         OUT.print(
             f"Measured on later rows, matching at equal capacity gains {points(gain['value'])} over rotation "
             f"({points(gain['low'])} to {points(gain['high'])}, 90 %). Observational until a trial has run."
         )
+
+
+def _verdict(verdict: str) -> str:
+    from training.potential import IN_WORDS
+
+    english, _ = IN_WORDS[verdict]
+    return english
 
 
 def _notes(notes: list[str]) -> None:

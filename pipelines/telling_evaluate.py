@@ -4,11 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 from pipelines.console import OUT, table
-from pipelines.evaluate_report import UNIT
 
 
 def evaluated(made: dict[str, Any]) -> None:
     """What each policy would have been worth."""
+    from pipelines.evaluate_report import UNIT  # with all that judging takes, which no other command needs
+
     rows = made["rows"]
     OUT.print(f"{rows['judged']:,} leads judged: {made['label']}. In {made['unit']}.", markup=False)
     rate, points = (_rate, _points) if made["unit"] == UNIT else (_amount, _signed_amount)

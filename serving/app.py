@@ -16,7 +16,7 @@ from data.store.keys import Key
 from serving import gauges, metrics
 from serving.auth import ANYONE, Gate, Rule, Rules, keys_of
 from serving.guard import Bodies, Guard, Limits
-from serving.pages.app import Pages
+from serving.pages.late import LatePages
 from serving.parts import Parts
 from serving.problems import MEDIA_TYPE, Problem, invalid, problem_of, retry_later
 from serving.quotas import FailedTries, Quota
@@ -51,15 +51,18 @@ ROUTES = (
     pool,
 )
 RULES: Rules = {**OPEN, **FRAMEWORK, **{call: rule for routes in ROUTES for call, rule in routes.RULES.items()}}
+PREFIXES = ("/v1/", "/static_content/")
+FIXED = frozenset(path for _, path in {**OPEN, **FRAMEWORK})
 BATCH_PATHS = frozenset({"/v1/assign/batch", "/v1/outcomes", "/v1/reps"})
 LONG_PATHS = frozenset({"/v1/assign/batch"})  # a thousand leads must not stand between one lead and its answer
 
 
 def build_app() -> FastAPI:
-    """The application; it answers 503 until `state.parts` are set."""
+    """The application; it answers 503 until `state.parts` are set, and `state.later` is to be called after that."""
     bearer = Security(HTTPBearer(auto_error=False))
     app = FastAPI(title="leadmatch", docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.parts = None
+    app.state.later = []
     for routes in ROUTES:
         app.include_router(routes.router, dependencies=[bearer])
     app.add_api_route("/docs", docs, include_in_schema=False)
@@ -85,6 +88,12 @@ def layers(app: FastAPI, settings: Settings) -> list[tuple[type, dict[str, Any]]
         burst=settings.queue_burst,
         long_paths=LONG_PATHS,
     )
+    pages = {
+        "parts": lambda: app.state.parts,
+        "settings": settings,
+        "interface": is_interface,
+        "later": app.state.later,
+    }
     gate = {
         "rules": RULES,
         "find_key": key_finder(app),
@@ -93,11 +102,16 @@ def layers(app: FastAPI, settings: Settings) -> list[tuple[type, dict[str, Any]]
     }
     return [
         (Guard, {}),
-        (Pages, {"parts": lambda: app.state.parts, "settings": settings}),
+        (LatePages, pages),
         (Gate, gate),
         (Bodies, {"limits": limits}),
         (Quick, {"application": app}),
     ]
+
+
+def is_interface(path: str) -> bool:
+    """Whether no page can have this address."""
+    return path.startswith(PREFIXES) or path in FIXED
 
 
 def key_finder(app: FastAPI) -> Callable[[str], Key | None]:

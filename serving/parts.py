@@ -154,34 +154,42 @@ class Upkeep:
 
     def _once(self) -> None:
         if self._parts is None:
-            if self._bundles.current() is None:
-                self._bundles.use_last_good("the ledger has not been reached yet")
-            timeout_s = self._settings.lock_timeout_ms / 1000
-            ledger = Ledger.open(self._settings.ledger_url, lock_timeout_s=timeout_s)
-            registry_timeout_s = self._settings.registry_timeout_seconds
-            parts = put_together(ledger, self._bundles, home=self._settings.home, registry_timeout_s=registry_timeout_s)
-            parts.prices.start()
-            parts.reports.start()
-            self._follow_up = FollowUp(parts.decider, every_s=self._settings.sweep_seconds)
-            self._follow_up.start()
-            self._parts = parts
-            self._refresh(parts)  # before the first request: else it would get the fallback
+            self._parts = self._opened()
+        parts = self._parts
+        self._refresh(parts)  # before the first request: else it would get the fallback
+        if self._follow_up is None:
             self._ready(parts)
-        else:
-            self._refresh(self._parts)
+            self._start_beside(parts)
+        self._move_alias()
+        self._seal(parts)
+        if time.monotonic() >= self._reprice_at:
+            self._reprice_at = time.monotonic() + REPRICED_EVERY_S
+            parts.prices.outdate()
+
+    def _opened(self) -> Parts:
+        """The parts around the ledger, once it can be opened."""
+        if self._bundles.current() is None:
+            self._bundles.use_last_good("the ledger has not been reached yet")
+        timeout_s = self._settings.lock_timeout_ms / 1000
+        ledger = Ledger.open(self._settings.ledger_url, lock_timeout_s=timeout_s)
+        registry_timeout_s = self._settings.registry_timeout_seconds
+        return put_together(ledger, self._bundles, home=self._settings.home, registry_timeout_s=registry_timeout_s)
+
+    def _start_beside(self, parts: Parts) -> None:
+        """Have prices, reports and follow-up go on by themselves: the first lead need not wait for them."""
+        parts.prices.start()
+        parts.reports.start()
+        self._follow_up = FollowUp(parts.decider, every_s=self._settings.sweep_seconds)
+        self._follow_up.start()
 
     def _refresh(self, parts: Parts) -> None:
+        """Bring into force what was promoted, and what the rule book goes by."""
         with parts.ledger.reading() as conn:
             promotion = promotions.champion(conn)
         promotion = self._rolled_back(parts, promotion) or promotion
         self._bundles.refresh(promotion, self._fetch)  # may take long: no connection is held meanwhile
         with parts.ledger.reading() as conn:
             parts.watch.renew(conn, at=parts.clock())
-        self._move_alias()
-        self._seal(parts)
-        if time.monotonic() >= self._reprice_at:
-            self._reprice_at = time.monotonic() + REPRICED_EVERY_S
-            parts.prices.outdate()
 
     def _seal(self, parts: Parts) -> None:
         """Add to the audit chain what has happened since; its head goes to the log, where nobody rewrites it."""

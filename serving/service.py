@@ -18,6 +18,8 @@ os.environ.setdefault("BENTOML_DO_NOT_TRACK", "true")
 import bentoml
 from uvicorn import config
 
+from serving.used_later import UsedLater
+
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 30.0  # longer than any deadline of ours: whoever is cut off here does not know what became of the request
 PR_SET_PDEATHSIG = 1
+
+# BentoML imports it for services that are programs of their own behind a proxy: a tenth of a start, and never used.
+sys.meta_path.insert(0, UsedLater("aiohttp"))
 
 # uvicorn, which BentoML starts without asking us, looks here for its connections.
 config.HTTP_PROTOCOLS["auto"] = "serving.connections:PromptConnection"

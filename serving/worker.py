@@ -8,12 +8,12 @@ from anyio import to_thread
 from pydantic import ValidationError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from data import customers
 from data.settings import Settings
 from serving import answers
 from serving.api import ScoreIn
 from serving.app import FRAMEWORK, build_app, layers
 from serving.logs import write_json_lines
-from serving.pages import render
 from serving.parts import Parts, Upkeep
 from serving.problems import invalid, problem_of, retry_later
 from serving.process import to_serve
@@ -92,4 +92,10 @@ class Worker:
 
     def _begin(self, parts: Parts) -> None:
         self.app.state.parts = parts
-        threading.Thread(target=render.prepare, name="pages", daemon=True).start()
+        threading.Thread(target=self._complete, name="later", daemon=True).start()
+
+    def _complete(self) -> None:
+        """Make what was left for later; nobody has to wait for it any more."""
+        for make in (customers.prepare, *self.app.state.later):
+            make()
+        to_serve()

@@ -245,6 +245,40 @@ def test_a_worker_starts_without_the_heavy_libraries():
     assert done.stdout.strip() == "[]", done.stderr
 
 
+TELL = "print(*sorted(sys.modules), flush=True)"
+
+
+def modules_of(code, *arguments):
+    """What a process of its own has in memory by the time that the code comes to TELL."""
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+def test_a_worker_is_ready_before_it_loads_what_no_decision_needs(installed):
+    code = (
+        "import os, sys, threading; from pathlib import Path\n"
+        "from serving.service import Leadmatch\n"
+        "Leadmatch.to_asgi().build_middleware_stack()\n"
+        "from data.settings import Settings; from serving.parts import Upkeep\n"
+        f"def ready(parts): {TELL}; os._exit(parts.watch._held.loaded.source != 'promoted')\n"
+        "Upkeep(Settings(home=Path(sys.argv[1])), ready).start()\n"
+        "threading.Event().wait()\n"
+    )
+    loaded = modules_of(code, installed.home)
+    assert {"serving.worker", "serving.app", "fastapi", "numpy"} <= loaded
+    late = {"serving.pages.app", "serving.pages.render", "phonenumbers", "aiohttp.client", "pandas", "scipy", "sklearn"}
+    assert late & loaded == set()
+
+
+def test_the_launcher_loads_little():
+    loaded = modules_of(f"import sys, pipelines.cli, pipelines.serve; {TELL}")
+    assert "typer" in loaded
+    heavy = {"bentoml", "fastapi", "httpx", "numpy", "pandas", "pydantic", "scipy", "sqlalchemy"}
+    assert heavy & loaded == set()
+
+
 def test_a_killed_worker_is_replaced_and_a_killed_master_leaves_nobody(installed):
     (worker,) = installed.workers()
     os.kill(worker, signal.SIGKILL)
@@ -304,3 +338,27 @@ def test_a_start_without_a_usable_ledger_stays_unready_says_why_once_and_tries_a
         time.sleep(0.01)
     upkeep.stop()
     assert len(ready) == 1
+
+
+def test_a_first_round_that_fails_is_made_up_for(installed, tmp_path, monkeypatch):
+    from data.errors import BusyError
+    from data.settings import Settings
+    from serving import parts
+
+    tried, ready = [], []
+    champion = promotions.champion
+
+    def busy_at_first(conn):
+        tried.append(1)
+        if len(tried) == 1:
+            raise BusyError("The ledger is busy.")
+        return champion(conn)
+
+    monkeypatch.setattr(parts.promotions, "champion", busy_at_first)
+    upkeep = parts.Upkeep(Settings(home=tmp_path, bundle_poll_seconds=0.01), ready.append)
+    upkeep.start()
+    deadline = time.monotonic() + 30
+    while not ready and time.monotonic() < deadline:
+        time.sleep(0.01)
+    upkeep.stop()
+    assert (len(tried) > 1, len(ready)) == (True, 1)

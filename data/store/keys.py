@@ -10,11 +10,11 @@ from sqlalchemy import bindparam, insert, select, text, update
 from sqlalchemy.engine import Connection, Row
 
 from data.errors import InputError
+from data.roles import ROLES
 from data.store import acts
 from data.store.columns import Instant
 from data.store.tables import api_keys
 
-ROLES = ("crm", "rep", "manager", "analyst", "admin")
 DEFAULT_CLIENT = "default"
 BY_HAND = "command line"  # keys are made and revoked there alone
 

@@ -1,9 +1,9 @@
 """The pages: a web application beside the interface, drawn on the server, without a build step.
 
-How it hangs together. `serving.app.layers` puts `Pages` before the interface's gate: addresses that a page has go to
-the application that `build_pages` makes, all others pass on. A page reads the ledger's lists, and for everything else
-calls the interface in this process as whoever is signed in (`visitor.ask`), so that it can show and change only what
-that role may.
+How it hangs together. `serving.app.layers` puts `Pages` before the interface's gate (by `LatePages`, which loads them
+once the service is ready): addresses that a page has go to the application that `build_pages` makes, all others pass
+on. A page reads the ledger's lists, and for everything else calls the interface in this process as whoever is signed
+in (`visitor.ask`), so that it can show and change only what that role may.
 
 To add a page:
 
