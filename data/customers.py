@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from cleanco import basename
-from email_validator import EmailNotValidError, validate_email
+from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 
 from data.names import plain
 
@@ -32,6 +32,9 @@ _CHINESE_FORM = re.compile(r"(?:股份有限公司|有限责任公司|有限公�
 _FEWEST_DIGITS = 7
 _SHORT = 100  # characters: no part of such an address is too long for the whole of it
 _PLAIN_MAILBOX = re.compile(r"(?=.{1,64}$)[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*")  # stands for itself
+# So does a domain of short ASCII labels without a double hyphen, under a top level that is not reserved.
+_PLAIN_DOMAIN = re.compile(r"(?:(?![^.]{64})[a-z0-9]+(?:-[a-z0-9]+)*\.)+([a-z]{2,63})")
+_RESERVED = frozenset(name.rpartition(".")[2] for name in SPECIAL_USE_DOMAIN_NAMES)
 
 
 def customer_keys(
@@ -45,7 +48,7 @@ def customer_keys(
     """
     keys: dict[str, str] = {}
     for column, value in lead.items():
-        kind = _KIND_OF.get(plain(column))
+        kind = _kind_of(column)
         if kind not in kinds or kind is None:
             continue
         for each in value if isinstance(value, list | tuple) else (value,):
@@ -59,6 +62,11 @@ def customer_keys(
 def prepare() -> None:
     """Load what only telephone numbers need, so that nobody's first lead waits for it."""
     normal_form("phone", "+1 202 555 0100")
+
+
+@lru_cache(maxsize=4096)
+def _kind_of(column: str) -> str | None:
+    return _KIND_OF.get(plain(column))
 
 
 def normal_form(kind: str, value: Any, *, country: str | None = None) -> str | None:
@@ -114,6 +122,10 @@ def _email(text: str) -> str | None:
 
 @lru_cache(maxsize=4096)
 def _domain(domain: str) -> str | None:
+    folded = domain.casefold()
+    as_it_is = _PLAIN_DOMAIN.fullmatch(folded)
+    if as_it_is and as_it_is[1] not in _RESERVED:
+        return folded
     found = _address(f"a@{domain}")
     return None if found is None else found.removeprefix("a@")
 

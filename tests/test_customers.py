@@ -2,6 +2,8 @@
 
 import pytest
 from email_validator import EmailNotValidError, validate_email
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from data.customers import KINDS, customer_keys, normal_form
 
@@ -68,8 +70,23 @@ def test_keys_are_told_apart_by_client_and_kind_and_hold_nothing_plain():
     ],
 )  # fmt: skip
 def test_an_address_whose_domain_is_known_reads_as_the_whole_address_does(typed):
+    assert normal_form("email", typed) == normal_form("email", typed) == as_the_library_reads(typed)
+
+
+def as_the_library_reads(typed):
     try:
-        whole = validate_email(typed, check_deliverability=False).normalized.casefold()
+        return validate_email(typed, check_deliverability=False).normalized.casefold()
     except EmailNotValidError:
-        whole = None
-    assert normal_form("email", typed) == normal_form("email", typed) == whole
+        return None
+
+
+LABELS = st.one_of(
+    st.text("aZ09-", min_size=1, max_size=5),
+    st.sampled_from(["com", "test", "Local", "arpa", "xn--ls8h", "ab--c", "9", "a_b", "x" * 63, "x" * 64, "c\u212a"]),
+)
+
+
+@given(st.lists(LABELS, min_size=1, max_size=4).map(".".join))
+@example("kunde-1.example.com")
+def test_a_plain_domain_reads_as_the_library_reads_it(domain):
+    assert normal_form("email", f"li@{domain}") == as_the_library_reads(f"li@{domain}".strip())

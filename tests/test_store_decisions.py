@@ -20,6 +20,7 @@ VECTORS = st.one_of(
     arrays(float, st.integers(0, 5), elements=st.floats(allow_nan=False)),
     arrays(bool, st.integers(0, 5)),
     arrays(np.int64, st.integers(0, 5)),
+    arrays(np.int64, st.integers(0, 5), elements=st.sampled_from([0, 127, -128, 128, -129, 32_767, -32_768, 32_768])),
 )
 
 
@@ -30,6 +31,10 @@ def test_packed_vectors_come_back_bit_for_bit(vectors):
     for name, values in vectors.items():
         assert back[name].dtype == values.dtype
         assert back[name].tobytes() == values.tobytes()
+
+
+def test_small_whole_numbers_take_a_byte_each():
+    assert len(pack({"open": np.arange(100)})) < 150 < 200 < len(pack({"open": np.arange(100) + 100})) < 250
 
 
 @pytest.mark.parametrize("values", [np.zeros((2, 2)), np.array(["a"]), np.array([1j])])

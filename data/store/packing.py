@@ -2,16 +2,21 @@
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
-_KINDS = {"f": np.dtype("<f8"), "b": np.dtype("?"), "i": np.dtype("<i8")}
+_KINDS: dict[str, np.dtype[Any]] = {"f": np.dtype("<f8"), "b": np.dtype("?"), "i": np.dtype("<i8")}
+# Whole numbers that fit into less, as counts of leads do.
+_NARROW: dict[str, np.dtype[Any]] = {"t": np.dtype("i1"), "s": np.dtype("<i2")}
+_STORED = {**_KINDS, **_NARROW}
 _ALIKE = {"F": "f", "B": "b", "I": "i"}  # kinds of vectors that hold one value throughout, which is kept once
 _LENGTH_BYTES = 4
 
 
 def pack(vectors: Mapping[str, np.ndarray]) -> bytes:
-    """The named vectors as bytes: floats as float64, exact; booleans a byte each; whole numbers as int64.
+    """The named vectors as bytes: floats as float64, exact; booleans a byte each; whole numbers as few as they need.
 
     Of a thousand reps' vectors half say the same of everybody: such a one takes the place of one value.
 
@@ -26,12 +31,28 @@ def pack(vectors: Mapping[str, np.ndarray]) -> bytes:
         kind: str = array.dtype.kind
         own = array.astype(_KINDS[kind], copy=False)
         bits = own.view(np.int64) if kind == "f" else own  # so that -0.0 stays another value than 0.0
-        if len(own) > 1 and (bits == bits[0]).all():
+        if len(own) > 1 and bits[0] == bits[-1] and (bits == bits[0]).all():
             kind, own = kind.upper(), own[:1]
+        elif kind == "i" and len(own):
+            kind, own = _narrowed(own)
         header.append((name, kind, len(array)))
         parts.append(own.tobytes())
-    head = json.dumps(header, separators=(",", ":")).encode("ascii")
+    head = _head(tuple(header))
     return b"".join([len(head).to_bytes(_LENGTH_BYTES, "little"), head, *parts])
+
+
+def _narrowed(numbers: np.ndarray) -> tuple[str, np.ndarray]:
+    least, most = numbers.min(), numbers.max()
+    for kind, dtype in _NARROW.items():
+        limits = np.iinfo(dtype)
+        if limits.min <= least and most <= limits.max:
+            return kind, numbers.astype(dtype)
+    return "i", numbers
+
+
+@lru_cache(maxsize=64)
+def _head(header: tuple[tuple[str, str, int], ...]) -> bytes:
+    return json.dumps(header, separators=(",", ":")).encode("ascii")
 
 
 def unpack(blob: bytes) -> dict[str, np.ndarray]:
@@ -40,9 +61,18 @@ def unpack(blob: bytes) -> dict[str, np.ndarray]:
     vectors: dict[str, np.ndarray] = {}
     for name, kind, length in json.loads(blob[_LENGTH_BYTES:end]):
         alike = kind in _ALIKE
-        stored = np.frombuffer(blob, _KINDS[_ALIKE.get(kind, kind)], 1 if alike else length, end)
-        vectors[name] = np.broadcast_to(stored, (length,)) if alike else stored
+        stored = np.frombuffer(blob, _STORED[_ALIKE.get(kind, kind)], 1 if alike else length, end)
         end += stored.nbytes
+        vectors[name] = np.broadcast_to(stored, (length,)) if alike else _wide(stored)
     if end != len(blob):
         raise ValueError(f"a packed decision ends after {len(blob)} bytes, its header says {end}")
     return vectors
+
+
+def _wide(stored: np.ndarray) -> np.ndarray:
+    """Whole numbers as int64, however they lie."""
+    if stored.dtype not in _NARROW.values():
+        return stored
+    wide = stored.astype(_KINDS["i"])
+    wide.flags.writeable = False
+    return wide
