@@ -11,10 +11,13 @@ from serving.policy.sections import RuleBook
 MOST_TOLD = 3  # other leads of the customer that an answer names
 
 
-def background_of(conn: Connection, ask: Ask, rules: RuleBook, *, at: datetime) -> Background:
-    """The lead's former owners as far as they must wait, its customer's keys, and the customer's rep."""
+def background_of(conn: Connection, ask: Ask, rules: RuleBook, *, at: datetime, seen: bool) -> Background:
+    """The lead's former owners as far as they must wait, its customer's keys, and the customer's rep.
+
+    seen : whether the ledger knows the lead; a new one has no former owners.
+    """
     cooling = timedelta(days=rules.follow_up.cooling_off_days)
-    had_it = spells.taken_from(conn, ask.client_id, ask.lead_id, since=at - cooling)
+    had_it = spells.taken_from(conn, ask.client_id, ask.lead_id, since=at - cooling) if seen else ()
     asked = rules.duplicates
     keys = customer_keys(ask.client_id, ask.lead, asked.same, country=asked.country)
     since = at - timedelta(days=asked.days)

@@ -67,11 +67,12 @@ class Decider:
             for _ in range(MOST_STARTS):
                 at = self.clock()
                 with self.ledger.reading() as conn:
-                    if found := self._standing(conn, ask):
+                    found, seen = self._standing(conn, ask)
+                    if found:
                         return self._again(ask, found)
                     in_force = self.watch.look(conn)
                     loads = self.loads.look(conn, in_force.roster.reps, at)
-                    background = background_of(conn, ask, in_force.rules, at=at)
+                    background = background_of(conn, ask, in_force.rules, at=at, seen=seen)
                 case = self._case(ask, in_force, prepared, background, at)
                 try:
                     return self.settle(replace(case, extra_prices=extra_prices), loads)
@@ -106,17 +107,17 @@ class Decider:
         self._heard(case.considered, draw)
         return Reply(draw.answer)
 
-    def _standing(self, conn: Connection, ask: Ask) -> Found | None:
-        """The decision that already answers: under the explicit key, else the lead's own."""
+    def _standing(self, conn: Connection, ask: Ask) -> tuple[Found | None, bool]:
+        """The decision that already answers: under the explicit key, else the lead's own; whether the lead is known."""
         if ask.key and (stored := decisions.find_by_key(conn, ask.client_id, ask.key)):
-            return Found(stored, under_key=True)
-        stored = decisions.open_decision(conn, ask.client_id, ask.lead_id)
-        return Found(stored, under_key=False) if stored else None
+            return Found(stored, under_key=True), True
+        standing, seen = decisions.known(conn, ask.client_id, ask.lead_id)
+        return Found(standing, under_key=False) if standing else None, seen
 
     def _made_meanwhile(self, ask: Ask) -> Reply:
         """The answer of whoever was quicker."""
         with self.ledger.reading() as conn:
-            found = self._standing(conn, ask)
+            found, _ = self._standing(conn, ask)
         if found is None:
             raise retry_later(409, "This lead is being decided right now; try again.")
         return self._again(ask, found)

@@ -41,9 +41,11 @@ _BY_KEY = Quick(
     _STORED.where(decisions.c.client_id == bindparam("client_id"), decisions.c.idempotency_key == bindparam("key"))
 )
 _STANDING = Quick(
-    _STORED.join(lead_states, lead_states.c.decision_id == decisions.c.decision_id).where(
-        lead_states.c.client_id == bindparam("client_id"), lead_states.c.lead_id == bindparam("lead_id")
-    )
+    select(*_STORED.selected_columns)
+    .select_from(lead_states)
+    .outerjoin(decisions, decisions.c.decision_id == lead_states.c.decision_id)
+    .outerjoin(answers, answers.c.decision_id == lead_states.c.decision_id)
+    .where(lead_states.c.client_id == bindparam("client_id"), lead_states.c.lead_id == bindparam("lead_id"))
 )
 _RESERVED = Quick(
     select(exists().where(capacity_ledger.c.decision_id == bindparam("decision_id")).label("reserved"))
@@ -105,7 +107,8 @@ def claim(tx: Connection, client_id: str, lead_id: str) -> None:
 
 def find_by_key(conn: Connection, client_id: str, key: str) -> Stored | None:
     """The decision made under an explicit key; another `request_digest` than now means 422."""
-    return _stored(conn, _BY_KEY, client_id=client_id, key=key)
+    row = _BY_KEY.row(conn, {"client_id": client_id, "key": key})
+    return None if row is None else Stored(*row)
 
 
 def open_decision(conn: Connection, client_id: str, lead_id: str) -> Stored | None:
@@ -113,12 +116,22 @@ def open_decision(conn: Connection, client_id: str, lead_id: str) -> Stored | No
 
     Won and lost leads keep theirs: a CRM that sends them again must not have them given out again.
     """
-    return _stored(conn, _STANDING, client_id=client_id, lead_id=lead_id)
+    return known(conn, client_id, lead_id).standing
 
 
-def _stored(conn: Connection, statement: Quick, **given: str) -> Stored | None:
-    row = statement.row(conn, given)
-    return None if row is None else Stored(*row)
+class Known(NamedTuple):
+    """A lead as the ledger knows it before it is decided."""
+
+    standing: Stored | None  # as `open_decision` has it
+    seen: bool  # whether there is any row about it
+
+
+def known(conn: Connection, client_id: str, lead_id: str) -> Known:
+    """What there is about a lead, in one look."""
+    row = _STANDING.row(conn, {"client_id": client_id, "lead_id": lead_id})
+    if row is None:
+        return Known(None, seen=False)
+    return Known(None if row[0] is None else Stored(*row), seen=True)
 
 
 def record(tx: Connection, decision: DecisionRow, answer: bytes) -> None:
