@@ -80,7 +80,7 @@ def start(
     Raises InputError where the port is taken, RefusedError where it ended or was not ready in time.
     """
     url = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}"  # noqa: S104  compared, not bound
-    if _answers(url, "/livez"):
+    if answers(url, "/livez"):
         raise InputError(f"Something answers on {url} already; end it or choose another --port.")
     command = [sys.executable, "-m", "bentoml", "serve", SERVICE, "--host", host, "--port", str(port)]
     with open(log, "ab") if log else open(os.dup(2), "wb") as stream:
@@ -95,7 +95,7 @@ def start(
         )
     running = Running(process, url)
     deadline = time.monotonic() + ready_within_s
-    while not _answers(url, "/readyz"):
+    while not answers(url, "/readyz"):
         if process.poll() is not None:
             raise RefusedError(f"The service ended with status {process.returncode} before it was ready; see its log.")
         if time.monotonic() > deadline:
@@ -139,7 +139,8 @@ def _environment(given: Mapping[str, str], *, workers: int, home: Path | None) -
     }
 
 
-def _answers(url: str, path: str) -> bool:
+def answers(url: str, path: str) -> bool:
+    """Whether somebody answers there that all is well."""
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=2.0)
     try:
         connection.request("GET", path)

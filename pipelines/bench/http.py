@@ -67,10 +67,8 @@ class Site:
     def __init__(self, home: Path, model: ConversionModel, leads: list[dict[str, Any]], *, workers: int = 1) -> None:
         self.leads, self.home = leads, home
         if not (home / "ledger.db").exists():
-            self.key = _furnish(home, model)
-        began = time.perf_counter()
+            self.key = furnish(home, model)
         self.running: Running = start(port=free_port(), workers=workers, home=home, log=home / "service.log")
-        self.started_s = time.perf_counter() - began
 
     def score(self, number: int) -> tuple[str, bytes]:
         """A request for scores: path and body."""
@@ -137,7 +135,6 @@ def _measured(
         case(assign, found["assign"], durable, against="that echo and one fsync'd commit", unit="wall, p50"),
     ]
     cases += [_at_half_load(site, name, quick=quick, step=step) for name in ("score", "assign")]
-    cases.append({"case": "worker start to ready", "unit": "wall", "ours_us": 1e6 * site.started_s})
     return cases
 
 
@@ -214,7 +211,7 @@ class _Commit:
         self._connection.execute("INSERT INTO answers VALUES (?, ?)", (number, b"x" * 2_000))
 
 
-def _furnish(home: Path, model: ConversionModel) -> str:
+def furnish(home: Path, model: ConversionModel) -> str:
     """A champion, a roster and a key for an empty installation; the key."""
     at = datetime.now(UTC)
     model_files.save(model, home / "model")

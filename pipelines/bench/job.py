@@ -11,6 +11,7 @@ from pipelines.bench.deciding import deciding_times
 from pipelines.bench.http import http_cases
 from pipelines.bench.mlflow_server import mlflow_case
 from pipelines.bench.scoring import fitted_growth, scoring_cases
+from pipelines.bench.starting import start_cases
 from pipelines.bench.world import LEADS, SEATS, fitted_floor
 from pipelines.progress import Step
 from pipelines.serve import end_in_order
@@ -32,6 +33,7 @@ def bench(*, quick: bool, step: Step) -> dict[str, Any]:
     step("durable decisions, in process")
     times = deciding_times(model, leads, quick=quick)
     cases += http_cases(model, leads, quick=quick, step=step)
+    cases += start_cases(model, quick=quick, step=step)
     if not quick:
         cases.append(mlflow_case(model, leads, step=step))
     return {

@@ -16,12 +16,20 @@ def told(made: dict[str, Any]) -> None:
     for each in made["cases"]:
         if "ratio" not in each:
             tail = f", p99 {_time(each['p99_us'])}, {each['tail']:.1f} times the p50" if "tail" in each else ""
-            OUT.print(f"{each['case']}: {_time(each['ours_us'])}{tail}")
+            OUT.print(f"{each['case']}: {_time(each['ours_us'])}{tail}{_of_several(each)}")
     for each in made["growth"]:
         points = ", ".join(f"{n:,} reps {_time(us)}" for n, us in zip(each["sizes"], each["median_us"], strict=True))
         OUT.print(f"{each['growth']}: {points}; grows as reps^{each['exponent']:.2f}")
     for each in made["fallen"]:
         OUT.print(f"fallen: {each['case']}: {each['ratio']:.3g}x, recorded {each['recorded']:.3g}x")
+
+
+def _of_several(case: dict[str, Any]) -> str:
+    """Of a median over a few runs: their range, and the processor's time."""
+    if "times" not in case:
+        return ""
+    between = f"{_time(case['lowest_us'])} to {_time(case['highest_us'])} of {case['times']} starts"
+    return f" ({between}; {_time(case['cpu_us'])} of processor time)"
 
 
 def _time(us: float) -> str:
