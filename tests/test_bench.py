@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from data.errors import RefusedError
-from pipelines.bench import job
+from pipelines.bench import job, starting, telling
 from pipelines.bench.measure import growth, in_turn, spread
 from pipelines.bench.scoring import Scoring
 from pipelines.bench.world import requests, roster_of
@@ -50,6 +50,21 @@ def test_a_ratio_has_fallen_under_half_of_the_recorded_one():
 
 def test_the_record_names_cases_and_ratios():
     assert all(" / " in name and ratio > 0 for name, ratio in job.recorded().items())
+
+
+def test_starts_are_told_by_their_median_and_range(capsys):
+    case = starting._case("start", [(3.0, 1.5), (1.0, 0.5), (2.5, 2.0)])
+    telling.told({"cases": [case], "growth": [], "fallen": []})
+    said = "start: 2.50 s (1.00 s to 3.00 s of 3 starts; 1.50 s of processor time)"
+    assert said in capsys.readouterr().out
+
+
+def test_a_start_is_the_command_s_and_within_it_the_worker_s(tmp_path):
+    told = starting.started(tmp_path)
+    assert 0 < told.worker_s < told.whole_s
+    assert 0 < told.worker_cpu_s < told.all_cpu_s
+    assert (tmp_path / "ledger.db").exists()
+    assert '"route": "/readyz", "status": 200' in (tmp_path / "starts.log").read_text()
 
 
 def test_a_wider_floor_has_reps_of_its_own(small_model):
