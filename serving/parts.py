@@ -194,7 +194,7 @@ class Upkeep:
     def _seal(self, parts: Parts) -> None:
         """Add to the audit chain what has happened since; its head goes to the log, where nobody rewrites it."""
         for _ in range(MOST_SEALED_AT_ONCE):
-            if not audit.seal(parts.ledger, at=parts.clock()):
+            if audit.seal(parts.ledger, at=parts.clock()) < audit.AT_ONCE:
                 break
         if time.monotonic() >= self._tell_head_at:
             self._tell_head_at = time.monotonic() + HEAD_TOLD_EVERY_S

@@ -14,11 +14,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from json.encoder import encode_basestring
 from typing import Any
 
 import rfc8785
-from sqlalchemy import BigInteger, Column, Table, Text, func, insert, select, type_coerce
+from sqlalchemy import BigInteger, Column, Select, Table, Text, func, insert, select, type_coerce
 from sqlalchemy.engine import Connection
 
 from data.store import heads
@@ -31,6 +32,7 @@ ERASED = {"decisions": "{}", "outcome_events": None, "overrides": ""}  # what an
 FIRST = "0" * 64  # what the first row of the chain follows
 LATE = 10_000  # a row may be committed after this many later ones of its table: PostgreSQL gives out numbers early
 HEAD = "audit"
+AT_ONCE = 200  # rows that are added to the chain in one transaction
 _PARTS = {"roster_versions": roster_history}  # rows that have no number of their own go with those that have
 _NUMBERS = ("seq", "version", "number")
 _MOST_EXACT = 2**53 - 1  # JSON's numbers are doubles
@@ -72,7 +74,7 @@ def head(conn: Connection) -> Head | None:
     return None if row is None else Head(*row)
 
 
-def seal(ledger: Ledger, *, at: datetime, limit: int = 200) -> int:
+def seal(ledger: Ledger, *, at: datetime, limit: int = AT_ONCE) -> int:
     """How many rows were added to the chain, at most `limit`.
 
     They are hashed from a snapshot, so that no writer waits for it, and dropped where another sealer was quicker.
@@ -151,7 +153,7 @@ def contents_of(conn: Connection, name: str, numbers: Sequence[int]) -> dict[int
     key, erasable = SEALED[name], ERASABLE.get(name)
     parts = _parts_of(conn, name, numbers)
     found = {}
-    for row in conn.execute(select(*_raw(key.table)).where(key.in_(numbers))):
+    for row in conn.execute(_rows_of(name).where(key.in_(numbers))):
         values = row._asdict()
         number, blanked = values[key.name], values.pop(erasable, None) if erasable else None
         kept = None if erasable is None or blanked == ERASED[name] else str(blanked)
@@ -178,6 +180,12 @@ def link_hash(link: Mapping[str, Any]) -> str:
 def salted(salt: str, text: str) -> str:
     """A hash that says nothing without its salt."""
     return hmac.digest(bytes.fromhex(salt), text.encode(), "sha256").hex()
+
+
+@cache
+def _rows_of(name: str) -> Select[Any]:
+    """One table's rows as they lie there; put together once, as it has many columns."""
+    return select(*_raw(SEALED[name].table))
 
 
 def _raw(table: Table) -> Iterator[Any]:
