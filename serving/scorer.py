@@ -72,8 +72,7 @@ class LeadScores:
         self.lead = lead
         self.warnings = warnings
         model = scorer.model
-        self._encoded = np.array(row)
-        self._f = model.lead_model.log_odds_of(self._encoded)
+        self._f = model.lead_model.log_odds_of(row)
         self._parts = scorer.columns.parts(row, at_days)
         self._weights = model.calibration.slope * self._parts.weights
         self.log_odds = self._weights @ self._parts.rows
@@ -163,7 +162,7 @@ class LeadScores:
     def lead_reasons(self, eligible: np.ndarray, k: int = 5) -> list[Contribution]:
         """The lead's own waterfall, from the average lead's rotation probability to this one's: k parts and `other`."""
         model = self.scorer.model
-        parts = model.lead_model.contributions_of(self._encoded)
+        parts = model.lead_model.contributions_of(self.row)
         here_alone = model.calibration.apply(self._f)
         rep_level = float(self._rotation_over(eligible) @ self.log_odds) - here_alone
         base = float(model.calibration.apply(parts[-1])) + rep_level

@@ -1,6 +1,6 @@
 """F(x): the lead alone, in log-odds. LightGBM or logistic regression, chosen by time-ordered cross-validation."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
@@ -53,10 +53,10 @@ class LeadModel(Protocol):
     def contributions(self, leads: np.ndarray) -> np.ndarray:
         """Additive contributions to F(x) in log-odds, shape (n, n_features + 1); the last is the base value."""
 
-    def log_odds_of(self, row: np.ndarray) -> float:
-        """F(x) of one lead, shape (n_features,): as `log_odds` has it, without what a table costs."""
+    def log_odds_of(self, row: Sequence[float] | np.ndarray) -> float:
+        """F(x) of one lead, n_features long: as `log_odds` has it, without what a table costs."""
 
-    def contributions_of(self, row: np.ndarray) -> np.ndarray:
+    def contributions_of(self, row: Sequence[float] | np.ndarray) -> np.ndarray:
         """The contributions of one lead, shape (n_features + 1,)."""
 
 
@@ -93,11 +93,11 @@ class Trees:
         base = values[:, -1] + values[:, -2] + self.base  # `by hand` is fixed, so its part belongs to the base
         return np.column_stack([values[:, :-2], base])
 
-    def log_odds_of(self, row: np.ndarray) -> float:
+    def log_odds_of(self, row: Sequence[float] | np.ndarray) -> float:
         """F(x) of one lead."""
         return self.saved.log_odds_of(row)
 
-    def contributions_of(self, row: np.ndarray) -> np.ndarray:
+    def contributions_of(self, row: Sequence[float] | np.ndarray) -> np.ndarray:
         """TreeSHAP of one lead, shape (n_features + 1,)."""
         return self.saved.contributions_of(row)
 
@@ -128,13 +128,13 @@ class Logistic:
         """F(x) in log-odds, shape (n,)."""
         return self.design(leads) @ self.coefficients
 
-    def log_odds_of(self, row: np.ndarray) -> float:
+    def log_odds_of(self, row: Sequence[float] | np.ndarray) -> float:
         """F(x) of one lead."""
         return self._one_row(row)
 
-    def contributions_of(self, row: np.ndarray) -> np.ndarray:
+    def contributions_of(self, row: Sequence[float] | np.ndarray) -> np.ndarray:
         """Each feature's part for one lead, shape (n_features + 1,)."""
-        return np.asarray(self.contributions(row[None, :])[0])
+        return np.asarray(self.contributions(np.array([row]))[0])
 
     def contributions(self, leads: np.ndarray) -> np.ndarray:
         """Each feature's part of the difference from the average lead, shape (n, n_features + 1).

@@ -2,10 +2,10 @@
 
 import numpy as np
 
+LARGEST = 709.0  # whose exponential is still finite
+
 
 def expit(log_odds: float | np.ndarray) -> np.ndarray:
-    """1 / (1 + exp(-x)), of the same shape."""
-    below = -np.asarray(log_odds, dtype=float)
-    with np.errstate(over="ignore"):  # exp of 710 is infinite, and 1 / (1 + infinite) the 0 that it should be
-        probability: np.ndarray = 1.0 / (np.exp(below) + 1.0)
+    """1 / (1 + exp(-x)), of the same shape; below -709, where it is 0 to 300 decimals, as at -709."""
+    probability: np.ndarray = 1.0 / (1.0 + np.exp(np.minimum(np.negative(log_odds), LARGEST)))
     return probability

@@ -8,6 +8,7 @@ holds its answers equal to `Booster.predict`, bit for bit.
 import ctypes
 import importlib.util
 import threading
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -53,13 +54,13 @@ class SavedTrees:
         """TreeSHAP (LightGBM's pred_contrib), shape (n, n_features + 1); the last is the base value."""
         return np.array([self._with_base(row) for row in self._predict(leads, CONTRIBUTIONS, self._columns + 1)])
 
-    def log_odds_of(self, row: np.ndarray) -> float:
-        """F(x) of one lead, encoded, shape (n_features,)."""
-        return self.base + float(self._log_odds_of_row(row)[0])
+    def log_odds_of(self, row: Sequence[float] | np.ndarray) -> float:
+        """F(x) of one lead, encoded, n_features long."""
+        return self.base + self._log_odds_of_row(row)[0]
 
-    def contributions_of(self, row: np.ndarray) -> np.ndarray:
+    def contributions_of(self, row: Sequence[float] | np.ndarray) -> np.ndarray:
         """TreeSHAP of one lead, shape (n_features + 1,)."""
-        return self._with_base(self._contributions_of_row(row))
+        return self._with_base(np.array(self._contributions_of_row(row)))
 
     def _with_base(self, values: np.ndarray) -> np.ndarray:
         parts = values[:-1].copy()
@@ -106,13 +107,14 @@ class _RowCall:
         if getattr(self, "_plan", None):
             _library().LGBM_FastConfigFree(self._plan)
 
-    def __call__(self, row: np.ndarray) -> np.ndarray:
-        """The answer for a row without its last column, shape (width,)."""
+    def __call__(self, row: Sequence[float] | np.ndarray) -> list[float]:
+        """The answer for a row without its last column, `width` long."""
         with self._alone:
             self._row[:-1] = row
             if self._predict(*self._arguments):
                 raise ValueError(_last_error())
-            return self._told.copy()
+            told: list[float] = self._told.tolist()
+            return told
 
 
 def _last_error() -> str:

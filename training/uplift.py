@@ -58,7 +58,7 @@ def uplift_intervals(
     Source: the Laplace posterior of training.rep_effects; var(g'theta) = g' S g.
     """
     # In place and with `take`: of a handful of reps, what surrounds a sum costs more than the sum.
-    gradient = probability * (1 - probability)
+    gradient = probability - probability * probability
     gradient *= slope  # of P in log-odds
     of_rotation = rotation * gradient
     own = gradient.take(reps)
