@@ -50,25 +50,19 @@ class InForce:
     degraded: str | None  # why the model in force is not the promoted one, or there is none
     screener: Screener  # the hard rules, laid out for the roster
     routes: Routes  # the routes, likewise
-    _heads: dict[bytes, NDArray[np.object_]] = field(default_factory=dict)
 
     @property
     def distinguishes(self) -> bool:
         """Whether the model may tell one rep from another."""
         return self.loaded is not None and self.loaded.model.speaks
 
-    def rep_heads(self, before: bytes) -> NDArray[np.object_]:
-        """How each rep of the roster begins in a score, as JSON: while she is not available, and while she is.
-
-        before : what ends the rep above her; made once for each.
-        """
-        heads = self._heads.get(before)
-        if heads is None:
-            named = [orjson.dumps({"rep_id": rep.rep_id, "rep_name": rep.name})[:-1] for rep in self.roster.reps]
-            heads = np.empty((len(named), 2), dtype=object)
-            for free, said in enumerate((b',"available":false,"probability":', b',"available":true,"probability":')):
-                heads[:, free] = [before + each + said for each in named]
-            self._heads[before] = heads
+    @cached_property
+    def rep_heads(self) -> NDArray[np.object_]:
+        """How each rep of the roster begins in a score, as JSON: while she is not available, and while she is."""
+        named = [orjson.dumps({"rep_id": rep.rep_id, "rep_name": rep.name})[:-1] for rep in self.roster.reps]
+        heads = np.empty((len(named), 2), dtype=object)
+        for free, said in enumerate((b',"available":false,"probability":', b',"available":true,"probability":')):
+            heads[:, free] = [each + said for each in named]
         return heads
 
     @cached_property

@@ -8,11 +8,16 @@ from numpy.typing import NDArray
 
 from serving.consider import Considered
 from serving.encoding import encoded
+from serving.figure_rows import rows_of
 from serving.policy.exploration import Flags
 from training.explain import Contribution
 
 MOST_EXPLAINED = 5  # reps who get reasons unasked
 MOST_NAMED = 50  # and of those whom the request names
+AFTER_FIGURES = (b',"uplift":{"value":', b',"low":', b',"high":', b"}")  # the probability, the uplift and its ends
+REVENUE = b',"expected_revenue":'
+EXPLAINED = b',"reasons":'
+UNEXPLAINED = EXPLAINED + b"[]},"
 UNKNOWN = b"null"
 
 
@@ -40,25 +45,18 @@ def listed(
         named = frozenset(rep_ids)
         kept = [place for place in shown if considered.candidates[place].rep_id in named]
         shown = np.array(kept, dtype=np.intp)
-    many = len(shown)
-    if not many:
+    if not len(shown):
         return orjson.Fragment(b"[]")
-    explained = min(many, MOST_EXPLAINED if rep_ids is None else MOST_NAMED)
-    free = available[shown].astype(np.intp)
-    # Figures and what stands between them in turn. The last figure is followed by the next rep's head.
-    begun = b'},"reasons":' if value is None else b',"reasons":'
-    unexplained = begun + b"[]},"
-    between = [b"", b',"uplift":{"value":', b',"low":', b',"high":', b'},"expected_revenue":']
-    between = between[:-1] if value is None else between
-    width, pieces = 2 * len(between), [b""] * (2 * len(between) * many)
-    for place, said in enumerate(between[1:], start=1):
-        pieces[2 * place :: width] = [said] * many
-    pieces[0::width] = considered.in_force.rep_heads(unexplained)[considered.places[shown], free].tolist()
-    pieces[1::2] = _figures(considered, shown, value)
-    pieces.append(unexplained)
-    for place, told in enumerate(_reasons(considered, shown[:explained], top_k), start=1):
-        pieces[place * width] = begun + told + b"}," + pieces[place * width][len(unexplained) :]
-    pieces[0] = b"[" + pieces[0][len(unexplained) :]  # there is nobody above the first
+    explained = min(len(shown), MOST_EXPLAINED if rep_ids is None else MOST_NAMED)
+    heads = considered.in_force.rep_heads[considered.places[shown], available[shown].astype(np.intp)].tolist()
+    tails = [UNEXPLAINED] * len(shown)
+    for place, told in enumerate(_reasons(considered, shown[:explained], top_k)):
+        tails[place] = EXPLAINED + told + b"},"
+    columns = [heads, *_figures(considered, shown, value), tails]
+    pieces = [b""] * (len(columns) * len(shown))
+    for place, column in enumerate(columns):
+        pieces[place :: len(columns)] = column
+    pieces[0] = b"[" + pieces[0]
     pieces[-1] = pieces[-1][:-1] + b"]"  # no comma after the last; one join, as copies of it all take their time
     return orjson.Fragment(b"".join(pieces))
 
@@ -74,16 +72,18 @@ def part_told(part: Contribution) -> dict[str, object]:
     return {"feature": part.feature, **value, "contribution": part.contribution, "kind": part.kind}
 
 
-def _figures(considered: Considered, shown: NDArray[np.intp], value: float | None) -> list[bytes]:
+def _figures(considered: Considered, shown: NDArray[np.intp], value: float | None) -> list[list[bytes]]:
     """Of each her probability, uplift, low, high, and the revenue to be expected where it is known, as JSON."""
     scores = considered.scores
     if scores is None:
-        return [UNKNOWN] * (4 * len(shown))
+        return [[UNKNOWN.join((b"", *AFTER_FIGURES))] * len(shown)]
     told = scores.uplifts(considered.places[shown], considered.screening.eligible)
     probability = considered.probability[shown]
-    columns = [probability, told.value, told.low, told.high, *([] if value is None else [probability * value])]
-    figures = np.stack(columns, axis=1).ravel()
-    return orjson.dumps(figures, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",") if len(figures) else []
+    rows = rows_of(np.array([probability, told.value, told.low, told.high]), AFTER_FIGURES)
+    if value is None:
+        return [rows]
+    revenue = orjson.dumps(probability * value, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
+    return [rows, [REVENUE] * len(rows), revenue]
 
 
 def _reasons(considered: Considered, explained: NDArray[np.intp], k: int) -> list[bytes]:
