@@ -4,6 +4,7 @@ import contextlib
 import re
 import threading
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -255,7 +256,8 @@ def test_a_rule_book_tried_on_the_past_says_what_the_interface_says(stage, perso
     asked = {"text": text, "limit": 1_000, "until": (stage.now - window).isoformat()}
     told = stage.call("POST", "/v1/policy/replay", asked, role="manager").json()
     assert told["replayed"] == told["worth"]["leads"] > 100  # of every one it is known what became
-    days = [told[name][:10] for name in ("first_decided_at", "last_decided_at")]
+    moments = [datetime.fromisoformat(told[name]) for name in ("first_decided_at", "last_decided_at")]
+    days = [at.astimezone(ZoneInfo("Asia/Shanghai")).date().isoformat() for at in moments]  # the reader's
     assert re.findall(r"\d{4}-\d\d-\d\d", page.inner_text("#replay-told")) == days
     assert told["changed"] > 0
     sentence = page.inner_text("#replay-told .sentence")
