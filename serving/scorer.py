@@ -78,8 +78,8 @@ class LeadScores:
         self.log_odds = self._weights @ self._parts.rows
         self.log_odds += model.calibration.apply(self._f)
         self.probability = expit(self.log_odds)
-        self._rotation: tuple[np.ndarray | None, np.ndarray] = (None, np.empty(0))
-        self._baseline: tuple[np.ndarray | None, float] = (None, np.nan)
+        self._rotation: tuple[np.ndarray, np.ndarray] | None = None  # of the eligible who were asked about last
+        self._baseline: tuple[np.ndarray, float] | None = None
 
     @cached_property
     def expected_value(self) -> float | None:
@@ -89,11 +89,9 @@ class LeadScores:
 
     def baseline(self, eligible: np.ndarray) -> float:
         """What rotation would give: the mean probability over the eligible reps. eligible : bool (n_reps,)."""
-        asked, baseline = self._baseline
-        if asked is not eligible:
-            baseline = float(self._rotation_over(eligible) @ self.probability)
-            self._baseline = (eligible, baseline)
-        return baseline
+        if self._baseline is None or self._baseline[0] is not eligible:
+            self._baseline = (eligible, float(self._rotation_over(eligible) @ self.probability))
+        return self._baseline[1]
 
     def uplifts(self, reps: np.ndarray, eligible: np.ndarray, level: float = 0.9) -> Intervals:
         """P under each of `reps` (places, (k,)) less the baseline, with its interval.
@@ -176,11 +174,9 @@ class LeadScores:
 
     def _rotation_over(self, eligible: np.ndarray) -> np.ndarray:
         """Rotation's propensities over the eligible; a request asks with one and the same array of flags."""
-        asked, rotation = self._rotation
-        if asked is not eligible:
-            rotation = eligible / np.count_nonzero(eligible)
-            self._rotation = (eligible, rotation)
-        return rotation
+        if self._rotation is None or self._rotation[0] is not eligible:
+            self._rotation = (eligible, eligible / np.count_nonzero(eligible))
+        return self._rotation[1]
 
     @cached_property
     def _variance(self) -> np.ndarray:

@@ -58,8 +58,7 @@ def uplift_intervals(
     Source: the Laplace posterior of training.rep_effects; var(g'theta) = g' S g.
     """
     # In place and with `take`: of a handful of reps, what surrounds a sum costs more than the sum.
-    gradient = probability - probability * probability
-    gradient *= slope  # of P in log-odds
+    gradient = probability - probability * probability  # of P in log-odds; the slope stands before all of it
     of_rotation = rotation * gradient
     own = gradient.take(reps)
     common = pairs.take(reps, axis=1)
@@ -73,5 +72,5 @@ def uplift_intervals(
     together += own * (1 - 2 * rotation.take(reps))
     spread = np.sqrt(np.maximum(together, 0.0))  # of one eligible rep alone it is 0, to rounding
     value = probability.take(reps) - rotation @ probability
-    half = quantile(0.5 + level / 2) * spread
+    half = slope * quantile(0.5 + level / 2) * spread
     return Intervals(value, value - half, value + half)
