@@ -7,6 +7,7 @@ LARGEST = 709.0  # whose exponential is still finite
 
 def expit(log_odds: float | np.ndarray) -> np.ndarray:
     """1 / (1 + exp(-x)), of the same shape."""
-    odds = np.exp(np.minimum(log_odds, LARGEST))
-    probability: np.ndarray = odds / (1.0 + odds)
-    return probability
+    odds = np.asarray(np.minimum(log_odds, LARGEST))
+    np.exp(odds, out=odds)  # in place, like the quotient: of a block of leads they are large
+    probability = np.asarray(1.0 + odds)
+    return np.divide(odds, probability, out=probability)
