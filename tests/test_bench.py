@@ -59,6 +59,12 @@ def test_starts_are_told_by_their_median_and_range(capsys):
     assert said in capsys.readouterr().out
 
 
+def test_memory_is_told_in_its_own_unit(capsys):
+    case = {"case": "memory", "unit": "MB resident", "ours_mb": 123.4}
+    telling.told({"cases": [case], "growth": [], "fallen": []})
+    assert "memory: 123 MB resident" in capsys.readouterr().out
+
+
 def test_a_start_is_the_command_s_and_within_it_the_worker_s(tmp_path):
     told = starting.started(tmp_path)
     assert 0 < told.worker_s < told.whole_s

@@ -135,6 +135,8 @@ def _measured(
         case(assign, found["assign"], durable, against="that echo and one fsync'd commit", unit="wall, p50"),
     ]
     cases += [_at_half_load(site, name, quick=quick, step=step) for name in ("score", "assign")]
+    resident = max(worker.memory_info().rss for worker in site.running.workers())
+    cases.append({"case": "memory of a worker after all these", "unit": "MB resident", "ours_mb": resident / 1e6})
     return cases
 
 

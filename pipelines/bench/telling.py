@@ -14,7 +14,9 @@ def told(made: dict[str, Any]) -> None:
     ]
     table("In turn, medians", ["what", "against", "ours", "other", "other / ours"], rows)
     for each in made["cases"]:
-        if "ratio" not in each:
+        if "ours_mb" in each:
+            OUT.print(f"{each['case']}: {each['ours_mb']:.0f} {each['unit']}")
+        elif "ratio" not in each:
             tail = f", p99 {_time(each['p99_us'])}, {each['tail']:.1f} times the p50" if "tail" in each else ""
             OUT.print(f"{each['case']}: {_time(each['ours_us'])}{tail}{_of_several(each)}")
     for each in made["growth"]:
