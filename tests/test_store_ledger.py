@@ -14,6 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from data.errors import BusyError, InputError
+from data.roster import Rep
 from data.store import engines, filesystems, schema
 from data.store.ledger import Ledger
 from data.store.locks import WriterTurn
@@ -297,6 +298,23 @@ def test_sqlite_syncs_every_commit_checks_references_and_overwrites_what_is_dele
     assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "secure_delete": 1}
     assert stat.S_IMODE(ledger.sqlite_file.stat().st_mode) == 0o600
     ledger.close()
+
+
+def test_a_decisions_statements_are_compiled_once_however_many_others_were_there_before(tmp_path, store_floor):
+    floor = store_floor.Floor(Ledger.open(f"sqlite:///{tmp_path}/ledger.db"))
+    floor.reps(Rep("R-1"))
+    compiled = []
+    with floor.ledger.writing() as tx:
+        connection = tx.connection.dbapi_connection
+        for number in range(200):
+            connection.execute(f"SELECT {number}")
+    floor.decide("L-1")
+    connection.set_authorizer(lambda *told: compiled.append(told) or 0)
+    floor.decide("L-2")  # once after that everything is compiled: SQLite asks whether it may
+    compiled.clear()
+    floor.decide("L-3")
+    assert {action for action, *_ in compiled} <= {sqlite3.SQLITE_TRANSACTION}
+    floor.ledger.close()
 
 
 def test_the_ledger_works_without_wal_too(tmp_path, monkeypatch, store_floor):

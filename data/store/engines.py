@@ -17,6 +17,7 @@ from data.store.kept import Kept
 
 WAL_SAFE_SINCE = (3, 51, 3)  # before it, two connections could corrupt the file when the WAL was reset
 QUICK_CHECK_UP_TO_BYTES = 64 * 2**20  # a larger file is left to `leadmatch doctor`
+MOST_STATEMENTS = 1_000  # that a connection keeps compiled: more than the service has, migrations and all
 _TIMEOUT_S = 2
 
 
@@ -52,7 +53,13 @@ def _sqlite(path: Path, timeout_s: float, *, begin: str, pragma: str | None = No
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
         module=sqlite_driver,
-        connect_args={"timeout": timeout_s, "check_same_thread": False, "isolation_level": None},
+        connect_args={
+            "timeout": timeout_s,
+            "check_same_thread": False,
+            "isolation_level": None,
+            # A full cache takes nothing new in: what is asked for all the time would be compiled each time.
+            "cached_statements": MOST_STATEMENTS,
+        },
         hide_parameters=True,  # an error's text goes to logs: no customer data in it
         poolclass=NullPool,
     )

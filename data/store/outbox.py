@@ -29,10 +29,11 @@ TOPICS = (
 PENDING, SENT, DEAD = "pending", "sent", "dead"
 AT = bindparam("at", type_=Instant)
 
+# A pattern that is put together in the statement: for a bare value SQLite would compile it anew each time.
 _LISTENING = Quick(
     text("""
         SELECT endpoint_id FROM endpoints
-        WHERE active AND topics LIKE :listed AND (client_id IS NULL OR client_id = :client_id)
+        WHERE active AND topics LIKE '%,' || :topic || ',%' AND (client_id IS NULL OR client_id = :client_id)
     """)
 )
 _TELL = Quick(
@@ -114,7 +115,7 @@ def announce(
     """
     if topic not in TOPICS:
         raise ValueError(f"a topic is one of {', '.join(TOPICS)}, not {topic!r}")
-    listening = _LISTENING.rows(tx, {"listed": f"%,{topic},%", "client_id": client_id})
+    listening = _LISTENING.rows(tx, {"topic": topic, "client_id": client_id})
     if not listening:
         return
     about = {} if lead_id is None else {"client_id": client_id, "lead_id": lead_id}
