@@ -14,7 +14,7 @@ from serving.consider import Chances, Considered, Room
 from serving.encoding import as_json, encoded, plain
 from serving.policy.exploration import Flags
 from serving.reasons import over_text, unassigned_text
-from serving.score_listing import best_first, listed, part_told, reason
+from serving.score_listing import listed, part_told, reason
 
 __all__ = [
     "as_json", "assigned", "encoded", "from_row", "given", "kept_or_row", "parts_of_uplift", "plain", "scored",
@@ -174,7 +174,7 @@ def _revenue(considered: Considered, candidate: int) -> dict[str, float]:
 
 
 def _alternatives(considered: Considered, available: Flags, candidate: int) -> list[dict[str, Any]]:
-    best = [place for place in best_first(considered)[: MOST_ALTERNATIVES + 1].tolist() if place != candidate]
+    best = [place for place in _likeliest(considered, MOST_ALTERNATIVES + 1) if place != candidate]
     return [
         {
             "rep_id": considered.candidates[place].rep_id,
@@ -185,6 +185,16 @@ def _alternatives(considered: Considered, available: Flags, candidate: int) -> l
         }
         for place in best[:MOST_ALTERNATIVES]
     ]
+
+
+def _likeliest(considered: Considered, most: int) -> list[int]:
+    """The first of the candidates by probability, equals by id; the others are not put in order."""
+    probability = considered.probability
+    first = np.arange(len(probability))
+    if len(first) > most:  # as many, and whoever equals the last of them
+        first = np.flatnonzero(probability >= np.partition(probability, -most)[-most])
+    ranks = considered.in_force.roster.id_ranks[considered.places[first]]
+    return first[np.lexsort((ranks, -probability[first]))[:most]].tolist()
 
 
 def _over(considered: Considered, chances: Chances, candidate: int) -> dict[str, Any] | None:

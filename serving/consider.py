@@ -125,6 +125,11 @@ class Chances:
     state: State
     relative_value: float
 
+    @cached_property
+    def _best(self) -> float:
+        """The best chance that the policy gives to anybody."""
+        return float(self.policy.max())
+
     @property
     def available(self) -> Flags:
         """Who could get the lead."""
@@ -138,7 +143,7 @@ class Chances:
         """The arm to log for a draw of this candidate."""
         if self.held_out:
             return "holdout"
-        if self.choice.arm == "model" and self.policy[candidate] < self.policy.max() - 1e-12:
+        if self.choice.arm == "model" and self.policy[candidate] < self._best - 1e-12:
             return "explore"
         return self.choice.arm
 
@@ -257,9 +262,9 @@ def _on_probation(in_force: InForce, *, well: bool) -> None:
 
 def _state(considered: Considered, loads: RosterLoads, seen: Seen, available: Flags) -> State:
     rep_ids, rules = considered.rep_ids, considered.in_force.rules
-    record = np.zeros((len(rep_ids), 2), dtype=np.int64)
+    won = closed = np.zeros(len(rep_ids), dtype=np.int64)
     if seen.records:
-        record[:] = [seen.records.get(rep_id, (0, 0)) for rep_id in rep_ids]
+        won, closed = np.array([seen.records.get(rep_id, (0, 0)) for rep_id in rep_ids], dtype=np.int64).T
     hours = None
     if seen.response_hours is not None:
         hours = np.full(len(rep_ids), np.nan)
@@ -268,8 +273,8 @@ def _state(considered: Considered, loads: RosterLoads, seen: Seen, available: Fl
     return State(
         open_leads=loads.open[considered.places],
         today=loads.today[considered.places],
-        won=record[:, 0],
-        closed=record[:, 1],
+        won=won,
+        closed=closed,
         at=considered.at,
         grade=considered.grade,
         lead_score=considered.lead_score,

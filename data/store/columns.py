@@ -61,6 +61,23 @@ def _dump_names(names: tuple[str, ...]) -> str:
     return dump_json(names)
 
 
+class _Written:
+    """The list that was written last: one roster's is one object, known again without a look at its thousand names."""
+
+    def __init__(self) -> None:
+        self._last: tuple[tuple[str, ...], str] = ((), "[]")
+
+    def text(self, names: tuple[str, ...]) -> str:
+        known, text = self._last
+        if known is not names:
+            text = _dump_names(names)
+            self._last = (names, text)
+        return text
+
+
+_WRITTEN = _Written()
+
+
 @lru_cache(maxsize=32)
 def _load_names(text: str) -> tuple[str, ...]:
     return tuple(json.loads(text))
@@ -88,7 +105,7 @@ class Names(Json):
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
         """As written."""
-        return _dump_names(value) if isinstance(value, tuple) else super().process_bind_param(value, dialect)
+        return _WRITTEN.text(value) if isinstance(value, tuple) else super().process_bind_param(value, dialect)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[str, ...] | None:
         """As read."""

@@ -2,16 +2,19 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data.roster import Rep
+from data.store.columns import to_microseconds
 from serving.policy.exploration import Flags, Floats
 from serving.policy.sections import Absence, Newcomers
 
 LONGEST_RETURN = timedelta(days=30)
+_MICROSECOND = timedelta(microseconds=1)
+_UNKNOWN = -(2**62)  # before any moment, and far enough from the end of the whole numbers to be reckoned with
 
 
 @dataclass(frozen=True)
@@ -23,24 +26,28 @@ class Bounds:
 
 
 class Comings:
-    """When each rep of a roster came, and came back, laid out once a roster."""
+    """When each rep of a roster came, and came back, laid out once a roster, in microseconds since 1970."""
 
     def __init__(self, reps: Sequence[Rep]) -> None:
         self._hired = _instants([rep.hired_at for rep in reps])
         self._back = _instants([rep.absent_until for rep in reps])
-        away = self._back - _instants([rep.absent_from for rep in reps])
-        longest = np.timedelta64(LONGEST_RETURN)
-        self._away = np.where(np.isnat(away), longest, np.minimum(away, longest))
+        gone = _instants([rep.absent_from for rep in reps])
+        unknown = (self._back == _UNKNOWN) | (gone == _UNKNOWN)
+        longest = LONGEST_RETURN // _MICROSECOND
+        # Until when she takes part as one who has come back.
+        self._settled = self._back + np.where(unknown, longest, np.minimum(self._back - gone, longest))
+        self._newest, self._last_settled = self._hired.max(initial=_UNKNOWN), self._settled.max(initial=_UNKNOWN)
 
     def bounds(
         self, places: NDArray[np.int64], at: datetime, newcomers: Newcomers, absence: Absence, *, available: Flags
     ) -> Bounds | None:
         """The bounds of the reps at these places at a moment; None where nobody who is available is bound."""
-        now = _instant(at)
-        # A comparison with a moment that is not known never holds.
-        new = available & (now - self._hired[places] < np.timedelta64(timedelta(days=newcomers.days)))
-        since = now - self._back[places]
-        returned = available & (since >= np.timedelta64(0)) & (since < self._away[places])
+        now = to_microseconds(at)
+        grown = now - timedelta(days=newcomers.days) // _MICROSECOND  # who was hired by then is no newcomer
+        if self._newest <= grown and self._last_settled <= now:
+            return None
+        new = available & (self._hired[places] > grown)
+        returned = available & (self._back[places] <= now) & (now < self._settled[places])
         if not new.any() and not returned.any():
             return None
         least = np.where(new, newcomers.floor, 0.0)
@@ -74,13 +81,9 @@ def settled(rep: Rep, at: datetime, newcomers: Newcomers) -> float:
     return min(max((at - rep.hired_at) / timedelta(days=newcomers.days), 0.0), 1.0)
 
 
-def _instants(moments: Sequence[datetime | None]) -> NDArray[np.datetime64]:
-    """The moments in microseconds, UTC; NaT where there is none."""
-    return np.array([None if each is None else _instant(each) for each in moments], dtype="datetime64[us]")
-
-
-def _instant(moment: datetime) -> np.datetime64:
-    return np.datetime64(moment.astimezone(UTC).replace(tzinfo=None), "us")
+def _instants(moments: Sequence[datetime | None]) -> NDArray[np.int64]:
+    """The moments in microseconds since 1970; long before all of them where there is none."""
+    return np.array([_UNKNOWN if each is None else to_microseconds(each) for each in moments], dtype=np.int64)
 
 
 def within(chances: Floats, bounds: Bounds, available: Flags, among: Callable[[Flags], Floats]) -> Floats:

@@ -46,6 +46,9 @@ class Screener:
         stated = np.array([rep.absent_from is not None or rep.absent_until is not None for rep in reps], dtype=bool)
         self._gone = np.where(stated, _instants([rep.absent_from for rep in reps], -np.inf), np.inf)
         self._back = _instants([rep.absent_until for rep in reps], np.inf)
+        # Mostly nobody breaks such a rule, and then there is no need to look at each.
+        self._all_active, self._last_hired = bool(self._active.all()), self._hired.max(initial=-np.inf)
+        self._first_left, self._first_gone = self._left.min(initial=np.inf), self._gone.min(initial=np.inf)
         self._regions = Words(reps, lambda rep: (*rep.regions, rep.region or ""))
         self._tests = [RuleTest(rule, reps) for rule in self._rules.rules]
         self._shifts = _Shifts(reps)
@@ -99,10 +102,14 @@ class Screener:
     ) -> Iterator[tuple[str, Flags, bool]]:
         """Each rule that is about this lead: the reason for those who break it, who passes, and what if nobody does."""
         now = at.timestamp()
-        yield INACTIVE, self._active, False
-        yield LEFT, self._left > now, False
-        yield NOT_YET, self._hired <= now, False
-        yield ABSENT, (self._gone > now) | (self._back <= now), False
+        if not self._all_active:
+            yield INACTIVE, self._active, False
+        if self._first_left <= now:
+            yield LEFT, self._left > now, False
+        if self._last_hired > now:
+            yield NOT_YET, self._hired <= now, False
+        if self._first_gone <= now:
+            yield ABSENT, (self._gone > now) | (self._back <= now), False
         if had_it:
             had = [self._place.get(rep_id, -1) for rep_id in had_it]
             yield HAD_IT, ~np.isin(np.arange(len(self.reps)), had), False

@@ -26,18 +26,19 @@ EARN = Exploration(uniform=0.03, temperature=0.03, scale="mean_probability")
 
 def smoothed(probability: Floats, prices: Floats, available: Flags, exploration: Exploration) -> Floats:
     """Propensities, shape (m,): near the best of `probability - prices`, never nothing for an available rep."""
-    if not available.any():
+    free = np.flatnonzero(available)
+    if not len(free):
         raise ValueError("Nobody is available; ask for propensities only where somebody is.")
-    chances = np.zeros(len(probability))
-    kept = np.clip(probability[available], 1e-9, 1 - 1e-9)
+    kept = np.maximum(np.minimum(probability[free], 1 - 1e-9), 1e-9)
     mean = float(kept.mean())
     if exploration.scale == "log_odds":
         # A price is in probability; at the mean, one point of probability is 1 / (p (1 - p)) of log-odds.
-        worth = np.log(kept / (1 - kept)) - prices[available] / (mean * (1 - mean))
+        worth = np.log(kept / (1 - kept)) - prices[free] / (mean * (1 - mean))
         temperature = exploration.temperature
     else:
-        worth = kept - prices[available]
+        worth = kept - prices[free]
         temperature = exploration.temperature * mean
     weight = np.exp((worth - worth.max()) / temperature)
-    chances[available] = exploration.uniform / len(kept) + (1 - exploration.uniform) * weight / weight.sum()
+    chances = np.zeros(len(probability))
+    chances[free] = exploration.uniform / len(free) + (1 - exploration.uniform) * weight / weight.sum()
     return chances
