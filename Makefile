@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 RIVALS := .venv-rivals
 ROOMS := data features training serving pipelines
+COMPILED := $(wildcard */*.pyx */*.h)
 
 # One thread each: on shared cores, BLAS and OpenMP pools cost more than they give.
 export OMP_NUM_THREADS ?= 1
@@ -18,7 +19,7 @@ help:
 	@echo "make demo | test | serve | bench | torture | build | lint | lock"
 
 install: $(VENV)/installed
-$(VENV)/installed: requirements.lock requirements-bootstrap.lock pyproject.toml
+$(VENV)/installed: requirements.lock requirements-bootstrap.lock pyproject.toml $(COMPILED)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bootstrap.lock
 	$(UV) pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r requirements.lock

@@ -37,7 +37,7 @@ class LeadDesign:
     directions: tuple[Direction, ...]
     positions: tuple[int, ...]  # of each direction's feature in the lead matrix
 
-    @property
+    @cached_property
     def width(self) -> int:
         """Columns of z, the intercept included."""
         return 1 + len(self.directions)
@@ -59,26 +59,20 @@ class LeadDesign:
                 design[:, column] = _standardised(values, direction)
         return design
 
-    def touched(self, row: Sequence[float]) -> tuple[list[int], list[float]]:
-        """The columns of z(x) that are not 0 for one lead, and their values; row : encoded, n_features long.
-
-        The same numbers as `matrix`, for a fraction of what a table of one row costs.
-        """
-        places, values = [0], [1.0]
+    def row(self, lead: Sequence[float]) -> list[float]:
+        """z(x) of one lead, width long, by the same formulas as `matrix`; lead : encoded, n_features long."""
+        z = [0.0] * self.width
+        z[0] = 1.0
         for position, column_of in self._levels:
-            column = column_of.get(row[position])
+            column = column_of.get(lead[position])
             if column is not None:
-                places.append(column)
-                values.append(1.0)
+                z[column] = 1.0
         for position, column, direction in self._numbers:
-            value = row[position]
+            value = lead[position]
             if value == value:  # a missing value is 0: the average lead
                 scaled = math.log1p(max(value, 0.0)) if direction.logarithm else value
-                near = min(max((scaled - direction.mean) / direction.scale, -CLIP), CLIP)
-                if near:
-                    places.append(column)
-                    values.append(near)
-        return places, values
+                z[column] = min(max((scaled - direction.mean) / direction.scale, -CLIP), CLIP)
+        return z
 
     @cached_property
     def _levels(self) -> list[tuple[int, dict[float, int]]]:

@@ -76,14 +76,16 @@ class RepMatches:
         code = row[positions[0]]
         return int(code) if code == code else len(table) - 1
 
-    def matched_row(self, row: Sequence[float], match: int) -> np.ndarray:
-        """The same for one lead, encoded, n_features long: 1.0 where the rep fits, shape (n_reps,)."""
-        positions, table, is_list = self._tables[match]
-        if is_list:
-            asked = [place for place, position in enumerate(positions) if row[position] == 1.0]
-            return table[asked].max(axis=0, initial=0.0)
-        fits: np.ndarray = table[self.level(row, match)]
-        return fits
+    def codes(self, leads: np.ndarray, match: int) -> np.ndarray:
+        """Which of the `levels` each lead has, intp (n_leads,)."""
+        positions, table, _ = self._tables[match]
+        return _codes(leads[:, positions[0]], len(table))
+
+    def of_lists(self, leads: np.ndarray, match: int) -> tuple[np.ndarray, np.ndarray]:
+        """A match with a list: who fits, a row for each list that differs, (k, n_reps), and each lead's row, (n,)."""
+        positions, table, _ = self._tables[match]
+        lists, which = np.unique(np.nan_to_num(leads[:, positions]), axis=0, return_inverse=True)
+        return (lists @ table > 0).astype(float), which.ravel()
 
     def for_pairs(self, leads: np.ndarray, rep: np.ndarray, at_days: np.ndarray) -> np.ndarray:
         """f(x_i, r_i) of given pairs, shape (n, width).

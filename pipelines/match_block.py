@@ -278,7 +278,7 @@ def _reasons(matching: Matching, laid: Laid, rep: np.ndarray, shares: np.ndarray
 def _values_seen(matching: Matching, laid: Laid, rep: np.ndarray, kind: str, feature: str) -> list[Any]:
     """The value behind a term for each lead: the lead's own, or for tenure the chosen rep's days here."""
     if kind == "tenure":
-        hired = matching.scorer.roster.matches.hired_days[rep]
+        hired = matching.scorer.scorer.columns.matches.hired_days[rep]
         days = np.maximum(np.floor(matching.at_days) - np.floor(hired), 0)
         return [None if np.isnan(one) else int(one) for one in days]
     if kind == "overall" or feature not in laid.leads:

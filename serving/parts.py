@@ -27,6 +27,7 @@ from serving.model_desk import ModelDesk
 from serving.policy.pace import DAYS, Pace
 from serving.policy.price_book import RECENT, PriceBook, SeenLead, Standing
 from serving.reports.desk import Reports
+from training.roster_columns import COMPILED
 
 log = logging.getLogger(__name__)
 AUTOMATIC = "automatic rollback"  # who made such a promotion
@@ -158,6 +159,8 @@ class Upkeep:
         parts = self._parts
         self._refresh(parts)  # before the first request: else it would get the fallback
         if self._follow_up is None:
+            if not COMPILED:
+                log.warning("the arithmetic over a roster was not compiled when leadmatch was installed: it is slower")
             self._ready(parts)
             self._start_beside(parts)
         self._move_alias()

@@ -12,20 +12,14 @@ from data.roster import Rep
 from features.columns import SECONDS_A_DAY
 from features.one_lead import LeadEncoder
 from training.conversion import ConversionModel
-from training.explain import (
-    Contribution,
-    largest,
-    lead_shares,
-    rep_terms,
-    secants,
-    shares_of_uplift,
-    term_of_direction,
-)
+from training.explain import Contribution, largest, lead_shares, rep_terms
 from training.log_odds import expit
+from training.rep_arithmetic import Among
 from training.roster_columns import RosterColumns
-from training.uplift import Interval, Intervals, uplift_intervals
+from training.uplift import Interval, Intervals, intervals
 
 GRADES = ("A", "B", "C", "D")
+ONE_MASK = np.zeros(1, dtype=np.intp)  # the mask of each lead, where there is one lead
 IDENTIFYING = frozenset({"lead_id", "created_at", "customer_id", "name", "email", "phone", "company"})
 
 
@@ -44,9 +38,6 @@ class Scorer:
         self.columns = RosterColumns(model, self.reps)
         self.encoder = LeadEncoder(model.contract, ignored=IDENTIFYING)
         self.terms = rep_terms(model.lead_design, model.pair_design)
-        in_term = term_of_direction(model.lead_design, model.pair_design)
-        # Which term a direction belongs to, as 0/1: a product with it adds up directions to terms.
-        self.in_term = (in_term[:, None] == np.arange(len(self.terms))).astype(float)
         self.percentiles = model.score_grid[1:].tolist()
         self.average = float(np.trapezoid(model.score_grid)) / 100  # the mean of what the percentiles are of
 
@@ -73,13 +64,11 @@ class LeadScores:
         self.warnings = warnings
         model = scorer.model
         self._f = model.lead_model.log_odds_of(row)
-        self._parts = scorer.columns.parts(row, at_days)
-        self._weights = model.calibration.slope * self._parts.weights
-        self.log_odds = self._weights @ self._parts.rows
-        self.log_odds += model.calibration.apply(self._f)
-        self.probability = expit(self.log_odds)
-        self._rotation: tuple[np.ndarray, np.ndarray] | None = None  # of the eligible who were asked about last
-        self._baseline: tuple[np.ndarray, float] | None = None
+        self._day = scorer.columns.day(at_days)
+        self._touched = scorer.columns.touched(row)
+        self._scores = self._day.arithmetic.scores(self._touched, np.array([model.calibration.apply(self._f)]))
+        self.log_odds, self.probability = self._scores[0][0], self._scores[1][0]
+        self._baseline: tuple[np.ndarray, float] | None = None  # of the eligible who were asked about last
 
     @cached_property
     def expected_value(self) -> float | None:
@@ -90,7 +79,7 @@ class LeadScores:
     def baseline(self, eligible: np.ndarray) -> float:
         """What rotation would give: the mean probability over the eligible reps. eligible : bool (n_reps,)."""
         if self._baseline is None or self._baseline[0] is not eligible:
-            self._baseline = (eligible, float(self._rotation_over(eligible) @ self.probability))
+            self._baseline = (eligible, float(self.probability @ eligible) / np.count_nonzero(eligible))
         return self._baseline[1]
 
     def uplifts(self, reps: np.ndarray, eligible: np.ndarray, level: float = 0.9) -> Intervals:
@@ -98,21 +87,10 @@ class LeadScores:
 
         0 with its interval where reps cannot be told apart. eligible : bool (n_reps,).
         """
-        model = self.scorer.model
-        found = uplift_intervals(
-            reps,
-            probability=self.probability,
-            rotation=self._rotation_over(eligible),
-            variance=self._variance,
-            pairs=self._parts.pairs,
-            beta_covariance=model.effects.beta_covariance,
-            slope=model.calibration.slope,
-            level=level,
+        _, value, error = self._day.arithmetic.uplifts(
+            self._touched, self._scores[1], self._variance, _among(eligible), reps[None]
         )
-        if model.speaks:
-            return found
-        half = found.high - found.value
-        return Intervals(np.zeros(len(half)), -half, half)
+        return intervals(value[0] if self.scorer.model.speaks else np.zeros(len(reps)), error[0], level)
 
     def uplift(self, rep: int, eligible: np.ndarray, level: float = 0.9) -> Interval:
         """The same for one rep."""
@@ -125,8 +103,7 @@ class LeadScores:
         """
         if not self.scorer.model.speaks:
             return np.zeros((len(reps), len(self.scorer.terms)))
-        rotation = self._rotation_over(eligible)
-        return self._by_term(shares_of_uplift(self._parts.rows, self.probability, self.log_odds, reps, rotation))
+        return self._shares(reps, eligible)
 
     def reasons_of(self, reps: np.ndarray, eligible: np.ndarray, k: int = 5) -> list[list[Contribution]]:
         """For each of `reps`, the largest k parts of her uplift and one `other`; they add up to its value."""
@@ -139,15 +116,14 @@ class LeadScores:
 
     def contrast(self, rep: int, other: int, k: int = 3) -> list[Contribution]:
         """Why one rep rather than another: parts of P(rep) - P(other), the largest k and one `other`."""
-        both = np.array([rep, other])
-        slope = secants(self.probability[both], self.log_odds[both], np.array([0]))[0, 1]
-        shares = slope * (self._parts.rows[:, rep] - self._parts.rows[:, other])
-        return largest(self.scorer.terms, self._seen_by([rep])[0], self._by_term(shares[None, :])[0].tolist(), k)
+        alone = np.zeros(len(self.probability), dtype=bool)
+        alone[other] = True
+        shares = self._shares(np.array([rep]), alone)[0].tolist()
+        return largest(self.scorer.terms, self._seen_by([rep])[0], shares, k)
 
-    def _by_term(self, shares: np.ndarray) -> np.ndarray:
-        """Shares of directions, before their weights, added up to terms: (k, d) -> (k, n_terms)."""
-        by_term: np.ndarray = (shares * self._weights) @ self.scorer.in_term.take(self._parts.directions, axis=0)
-        return by_term
+    def _shares(self, reps: np.ndarray, eligible: np.ndarray) -> np.ndarray:
+        shares: np.ndarray = self._day.arithmetic.shares(self._touched, *self._scores, _among(eligible), reps[None])[0]
+        return shares
 
     def lead_score(self, eligible: np.ndarray) -> int:
         """Percentile, 0 to 100, of the rotation probability among the training window's leads."""
@@ -162,7 +138,7 @@ class LeadScores:
         model = self.scorer.model
         parts = model.lead_model.contributions_of(self.row)
         here_alone = model.calibration.apply(self._f)
-        rep_level = float(self._rotation_over(eligible) @ self.log_odds) - here_alone
+        rep_level = float(self.log_odds @ eligible) / np.count_nonzero(eligible) - here_alone
         base = float(model.calibration.apply(parts[-1])) + rep_level
         here = here_alone + rep_level
         gap = here - base
@@ -172,15 +148,10 @@ class LeadScores:
         whole = self.baseline(eligible) - self.scorer.average
         return largest(terms, values, shares, k, unnamed=whole - sum(shares))
 
-    def _rotation_over(self, eligible: np.ndarray) -> np.ndarray:
-        """Rotation's propensities over the eligible; a request asks with one and the same array of flags."""
-        if self._rotation is None or self._rotation[0] is not eligible:
-            self._rotation = (eligible, eligible / np.count_nonzero(eligible))
-        return self._rotation[1]
-
     @cached_property
     def _variance(self) -> np.ndarray:
-        return self.scorer.columns.variance(self._parts)
+        variance: np.ndarray = self._day.arithmetic.variance(self._touched)
+        return variance
 
     @cached_property
     def _stated(self) -> list[Any]:
@@ -192,5 +163,9 @@ class LeadScores:
         """The values behind each rep's terms: the lead's, or for tenure, which is the last, her days here."""
         if not self.scorer.model.pair_design.tenure:
             return [self._stated] * len(reps)
-        days, stated = self.scorer.columns.tenure(self.at_days).days, self._stated[:-1]
-        return [[*stated, days[rep]] for rep in reps]
+        stated = self._stated[:-1]
+        return [[*stated, self._day.here[rep]] for rep in reps]
+
+
+def _among(eligible: np.ndarray) -> Among:
+    return Among(eligible[None], ONE_MASK)

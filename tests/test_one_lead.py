@@ -10,14 +10,17 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from data.roster import Rep
+from features.columns import Column, ColumnContract
 from features.leads import Direction, LeadDesign
+from features.pairs import Match, PairDesign
 from training.conversion import RosterModel
 from training.expected_value import ValueModel
 from training.lead_model import fit_logistic
 from training.plain_design import PlainDesign, PlainRow
+from training.rep_arithmetic import Among
 from training.roster_columns import RosterColumns
 from training.saved_trees import SavedTrees
-from training.uplift import uplift_intervals
+from training.uplift import uplift_errors
 
 AWKWARD = np.array([np.nan, np.inf, -np.inf, -1.0, 99.0, 1e300, 0.5, 1e-36, 0.0])
 odd_numbers = st.one_of(st.sampled_from(AWKWARD.tolist()), st.integers(0, 3).map(float), st.floats(-1e6, 1e6))
@@ -82,13 +85,9 @@ DESIGN = LeadDesign(
 
 
 @given(st.lists(odd_numbers, min_size=3, max_size=3))
-def test_what_a_lead_touches_is_its_row_of_z(row):
-    places, values = DESIGN.touched(row)
-    z = np.zeros(DESIGN.width)
-    z[places] = values
+def test_z_of_one_lead_is_its_row_of_the_table(row):
     with np.errstate(invalid="ignore", over="ignore"):
-        np.testing.assert_allclose(z, DESIGN.matrix(np.array([row]))[0], rtol=1e-14)
-    assert 0.0 not in values
+        np.testing.assert_allclose(DESIGN.row(row), DESIGN.matrix(np.array([row]))[0], rtol=1e-14)
 
 
 @given(arrays(float, 5, elements=odd_numbers), st.integers(0, 2**32 - 1), st.booleans())
@@ -113,47 +112,75 @@ def test_a_logistic_f_of_one_lead_is_that_of_its_table(small_model, leads, rng):
 # --- the roster ---
 
 
+def whole(lead):
+    """A lead with no value that its table's encoder would not write."""
+    row = np.where(np.isfinite(lead), lead, np.nan)
+    row[0] = row[0] if row[0] in (0, 1, 2, 3) else np.nan
+    return row
+
+
 @given(st.integers(0, 299), st.floats(18_000, 22_000))
 def test_the_columns_of_a_roster_hold_what_its_table_holds(small_model, leads, place, at_days):
     reps = (small_model.reps[2], Rep("R-new"), *small_model.reps[:2])  # in another order, one of them not known
     table, columns = RosterModel(small_model, reps), RosterColumns(small_model, reps)
-    row = np.where(np.isfinite(leads[place]), leads[place], np.nan)
-    row[0] = row[0] if row[0] in (0, 1, 2, 3) else np.nan
-    parts = columns.parts(row.tolist(), at_days)
-    f, z = table.pairs(row[None], np.array([at_days]))[0], small_model.lead_design.matrix(row[None])[0]
-    np.testing.assert_allclose(parts.pairs, f.T, atol=1e-15)
-    part = table.rep_part(row[None], np.array([at_days]))[0]
-    np.testing.assert_allclose(parts.weights @ parts.rows, part, atol=1e-13)
-    variance = (table.covariance @ z) @ z
-    np.testing.assert_allclose(columns.variance(parts), variance, rtol=1e-5)
+    row, at = whole(leads[place]), np.array([at_days])
+    arithmetic, touched = columns.day(at_days).arithmetic, columns.touched(row.tolist())
+    z = small_model.lead_design.matrix(row[None])[0]
+    offset = small_model.calibration.apply(small_model.lead_model.log_odds(row[None]))
+    log_odds, probability = arithmetic.scores(touched, offset)
+    np.testing.assert_allclose(log_odds, table.log_odds(row[None], at), atol=1e-13)
+    np.testing.assert_allclose(probability, table.probability(row[None], at), atol=1e-14)
+    variance = arithmetic.variance(touched)
+    np.testing.assert_allclose(variance[0], (table.covariance @ z) @ z, rtol=1e-5)
+    everybody, asked = Among(np.ones((1, 4), dtype=bool), np.zeros(1, dtype=np.intp)), np.arange(4)[None]
+    found = arithmetic.uplifts(touched, probability, variance, everybody, asked)
+    value, error = uplift_errors(
+        np.arange(4), probability=probability[0], rotation=np.full(4, 0.25), variance=(table.covariance @ z) @ z,
+        pairs=table.pairs(row[None], at)[0].T, beta_covariance=small_model.effects.beta_covariance, slope=0.9,
+    )  # fmt: skip
+    np.testing.assert_allclose(found.value[0], value, atol=1e-14)
+    np.testing.assert_allclose(found.error[0], error, atol=1e-7)  # from variances in single precision
 
 
-def test_an_interval_from_single_precision_is_the_interval(small_model, leads):
-    table, columns = RosterModel(small_model, small_model.reps), RosterColumns(small_model, small_model.reps)
-    row = np.nan_to_num(leads[0], posinf=1, neginf=1).clip(0, 3)
-    z, parts = small_model.lead_design.matrix(row[None])[0], columns.parts(row.tolist(), 20_000.0)
-    p = table.probability(row[None], np.array([20_000.0]))[0]
-    ends = [
-        uplift_intervals(np.arange(4), probability=p, rotation=np.full(4, 0.25), variance=variance, pairs=parts.pairs,
-                         beta_covariance=small_model.effects.beta_covariance, slope=0.9)
-        for variance in (columns.variance(parts), (table.covariance @ z) @ z)
-    ]
-    np.testing.assert_allclose(ends[0].low, ends[1].low, atol=1e-7)
-    np.testing.assert_allclose(ends[0].high, ends[1].high, atol=1e-7)
+def test_a_block_touches_what_each_of_its_leads_touches(small_model, leads):
+    columns = RosterColumns(small_model, small_model.reps)
+    rows = np.array([whole(lead) for lead in leads])
+    block = columns.touched_by(rows)
+    for place, row in enumerate(rows.tolist()):
+        one = columns.touched(row)
+        np.testing.assert_allclose(one.z[0], block.z[place], rtol=1e-14)
+        np.testing.assert_array_equal(one.fits[0], block.fits[place])
 
 
 def test_tenure_moves_on_with_the_day(small_model):
     columns = RosterColumns(small_model, (small_model.reps[0], Rep("R-new")))
-    first = columns.tenure(20_000.9)
-    assert columns.tenure(20_000.1) is first
-    later = columns.tenure(20_001.0)
-    assert (later.days[0], later.days[1]) == (first.days[0] + 1, None)
+    first = columns.day(20_000.9)
+    assert columns.day(20_000.1) is first
+    later = columns.day(20_001.0)
+    assert (later.here[0], later.here[1]) == (first.here[0] + 1, None)
 
 
-def test_a_model_of_no_pairs_is_laid_out_too(small_model, leads):
-    from features.pairs import PairDesign
-
+def test_a_model_of_no_pairs_is_laid_out_too(small_model):
     effects = replace(small_model.effects, beta=np.empty(0), beta_covariance=np.empty((0, 0)))
     bare = replace(small_model, pair_design=PairDesign((), tenure=False), effects=effects)
-    parts = RosterColumns(bare, bare.reps).parts([0.0, 10.0, 1.0, 2.0], 20_000.0)
-    assert parts.pairs.shape == (0, 4)
+    columns = RosterColumns(bare, bare.reps)
+    touched = columns.touched([0.0, 10.0, 1.0, 2.0])
+    assert touched.fits.shape == (1, 0)
+    arithmetic = columns.day(20_000.0).arithmetic
+    _, probability = arithmetic.scores(touched, np.zeros(1))
+    everybody, asked = Among(np.ones((1, 4), dtype=bool), np.zeros(1, dtype=np.intp)), np.arange(4)[None]
+    found = arithmetic.uplifts(touched, probability, arithmetic.variance(touched), everybody, asked)
+    np.testing.assert_allclose(found.value, probability - probability.mean(), atol=1e-15)
+
+
+def test_a_list_is_matched_row_by_row(small_model):
+    contract = ColumnContract((Column("needs", "list", ("audit", "cloud")), Column("company_size", "number")))
+    reps = (Rep("R-1", skills=("cloud",)), Rep("R-2", skills=("audit", "cloud")), Rep("R-3"))
+    design = PairDesign((Match("needs", "skills"),), tenure=False)
+    effects = replace(small_model.effects, beta=np.array([0.5]), beta_covariance=np.eye(1))
+    model = replace(small_model, contract=contract, pair_design=design, effects=effects, reps=())
+    columns = RosterColumns(model, reps)
+    asked = np.array([[0.0, 1.0], [0.0, 0.0], [np.nan, np.nan], [1.0, 1.0]])
+    block = columns.touched_by(np.column_stack([asked, np.full((4, 3), 1.0)]))
+    held = np.vstack([columns.tables.rows, block.extra])
+    np.testing.assert_array_equal(held[block.fits[:, 0]], [[1, 1, 0], [0, 0, 0], [0, 0, 0], [1, 1, 0]])

@@ -61,14 +61,10 @@ def secants(probability: np.ndarray, log_odds: np.ndarray, reps: np.ndarray) -> 
 
     probability, log_odds : (n_reps,); reps : places, (k,). Shape (k, n_reps).
     """
-    gap = log_odds.take(reps)[:, None] - log_odds
-    slopes = probability.take(reps)[:, None] - probability
-    near = (np.abs(gap) <= 1e-9).ravel().nonzero()[0]  # few, each rep's own among them
-    gap.put(near, 1.0)
-    slopes /= gap
-    met = probability.take(near % len(probability))
-    slopes.put(near, met * (1 - met))
-    return slopes
+    here = probability[reps][:, None]
+    gap = log_odds[reps][:, None] - log_odds
+    apart = np.abs(gap) > 1e-9
+    return np.where(apart, here - probability, here * (1 - here)) / np.where(apart, gap, 1.0)
 
 
 def shares_of_uplift(
@@ -80,9 +76,8 @@ def shares_of_uplift(
     row sums to that rep's uplift. probability, log_odds : (n_reps,); reps : places, (k,); rotation : (n_reps,),
     1/m over the eligible, 0 elsewhere.
     """
-    slopes = secants(probability, log_odds, reps)
-    slopes *= rotation
-    return slopes.sum(axis=1)[:, None] * parts.take(reps, axis=1).T - slopes @ parts.T
+    slopes = secants(probability, log_odds, reps) * rotation
+    return slopes.sum(axis=1)[:, None] * parts[:, reps].T - slopes @ parts.T
 
 
 def largest(

@@ -1,117 +1,103 @@
-"""A model laid out for one roster and one lead at a time: a row a direction, a column a rep.
-
-`RosterModel` serves tables of leads. For a single lead most of z(x) is 0, so here each direction's effects lie side by
-side over the reps: only the rows that the lead touches are read, be it for probabilities, variances or reasons.
-"""
+"""A model laid out for one roster: a row a direction, a column a rep, so that leads read only the rows they touch."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 
 from data.roster import Rep
+from features.pairs import RepMatches
 from training.conversion import ConversionModel, RosterModel
+from training.explain import rep_terms, term_of_direction
+from training.rep_arithmetic import RepTables, Touched
 
+try:
+    from training.rep_kernel import RepKernel as Arithmetic
+except ImportError:  # no compiler was there when this was installed: the same, several times as slow
+    from training.rep_arithmetic import RepArithmetic as Arithmetic
 
-class LeadParts(NamedTuple):
-    """What one lead touches. The rep part in log-odds is `weights @ rows`, before recalibration."""
-
-    directions: np.ndarray  # columns of z(x) that are not 0, then those of f(x, r), counted on from z's width, (d,)
-    weights: np.ndarray  # their values, then beta, (d,)
-    rows: np.ndarray  # each rep's effect in that column, then her f(x, r), (d, n_reps)
-    many: int  # of them are columns of z(x)
-
-    @property
-    def pairs(self) -> np.ndarray:
-        """f(x, r), shape (n_pairs, n_reps)."""
-        return self.rows[self.many :]
+COMPILED = Arithmetic.__module__ == "training.rep_kernel"
 
 
 @dataclass(frozen=True)
-class Tenure:
-    """How long each rep has been here on one day (UTC)."""
+class Day:
+    """The roster on one day (UTC)."""
 
-    day: float  # since 1970; NaN: no day yet
-    days: tuple[int | None, ...]  # None where the day of hiring is not known
-    rows: np.ndarray  # every row that a lead may touch: effects, then each match's levels, then the day's ramps
+    number: float  # since 1970; NaN: no day yet
+    here: tuple[int | None, ...]  # days that each rep has been here; None where the day of hiring is not known
+    arithmetic: Arithmetic
 
 
 class RosterColumns:
-    """The roster's arrays; nothing here changes after it is made, but for the day's tenure."""
+    """The roster's tables; nothing here changes after it is made, but for the day."""
 
     def __init__(self, model: ConversionModel, reps: Sequence[Rep]) -> None:
         roster = RosterModel(model, reps)
         self.model = model
-        self._matches = roster.matches
-        width, self._n_reps = roster.effects.shape[1], len(self._matches.hired_days)
-        self._tenure = Tenure(np.nan, (), self._laid_out(roster.effects.T))
-        # z' S z is a sum over pairs of columns of z; each pair's entry of S, over all reps, is a row here.
+        self.matches = roster.matches
+        self._first_rows: list[int | None] = []  # of each match, its first row; None: put together lead by lead
+        self.tables = self._laid_out(roster)
+        self._nothing = np.empty((0, len(reps)))
+        self._day = Day(np.nan, (), Arithmetic(self.tables))
+
+    def touched(self, row: Sequence[float]) -> Touched:
+        """What one lead touches; row : encoded, n_features long."""
+        if None in self._first_rows:
+            return self.touched_by(np.array([row]))
+        fits = [begin + self.matches.level(row, match) for match, begin in enumerate(self._first_rows)]  # type: ignore[operator]
+        return Touched(np.array([self.model.lead_design.row(row)]), np.array([fits], dtype=np.intp), self._nothing)
+
+    def touched_by(self, leads: np.ndarray) -> Touched:
+        """What leads touch, (n, n_features), encoded."""
+        fits = np.empty((len(leads), len(self._first_rows)), dtype=np.intp)
+        extra, beyond = [self._nothing], len(self.tables.rows)
+        for match, begin in enumerate(self._first_rows):
+            if begin is not None:
+                fits[:, match] = begin + self.matches.codes(leads, match)
+                continue
+            rows, which = self.matches.of_lists(leads, match)
+            fits[:, match] = beyond + which
+            extra.append(rows)
+            beyond += len(rows)
+        return Touched(self.model.lead_design.matrix(leads), fits, np.vstack(extra))
+
+    def day(self, at_days: float) -> Day:
+        """The roster on the day of a moment, in days since 1970 UTC: whole days of tenure count."""
+        if self._day.number != math.floor(at_days):
+            hired = self.matches.hired_days
+            here = np.maximum(np.floor(at_days) - np.floor(hired), 0.0)
+            rows = self.tables.rows.copy()  # a request of yesterday may still read the others
+            if len(self.tables.ramps):
+                rows[self.tables.ramps] = RepMatches.ramps(at_days, hired)
+            known = tuple(None if math.isnan(each) else int(each) for each in here)
+            self._day = Day(math.floor(at_days), known, Arithmetic(self.tables._replace(rows=rows)))
+        return self._day
+
+    def _laid_out(self, roster: RosterModel) -> RepTables:
+        model, width, n_reps = self.model, roster.effects.shape[1], len(roster.reps)
+        rows, ends = [roster.effects.T], width
+        for match in range(len(model.pair_design.matches)):
+            levels = self.matches.levels(match)
+            self._first_rows.append(None if levels is None else ends)
+            rows += [] if levels is None else [levels]
+            ends += 0 if levels is None else len(levels)
+        ramps = ends + np.arange(model.pair_design.width - len(model.pair_design.matches))
+        # z' S z is a sum over pairs of columns of z; each pair's entry of S, over all reps, is a row.
         first, second = np.triu_indices(width)
-        twice = np.where(first == second, 1.0, 2.0)
-        self._covariance = np.empty((len(first), self._n_reps), dtype=np.float32)
-        for row, (one, other) in enumerate(zip(first, second, strict=True)):
-            self._covariance[row] = roster.covariance[:, one, other] * twice[row]
-        self._row_of_pair = np.zeros((width, width), dtype=np.intp)
-        self._row_of_pair[first, second] = np.arange(len(first))
-        self._row_of_pair[second, first] = np.arange(len(first))
-
-    def parts(self, row: Sequence[float], at_days: float) -> LeadParts:
-        """What a lead touches; row : encoded, n_features long; at_days : the moment, in days since 1970 UTC."""
-        places, values = self.model.lead_design.touched(row)
-        fitting = [
-            0 if begin is None else begin + self._matches.level(row, match)
-            for match, begin in enumerate(self._first_levels)
-        ]
-        rows = self.tenure(at_days).rows.take(places + fitting + self._ramps, axis=0, mode="clip")
-        for match in self._lists:
-            rows[len(places) + match] = self._matches.matched_row(row, match)
-        directions = np.array(places + self._of_pairs)
-        return LeadParts(directions, np.array(values + self._beta), rows, len(places))
-
-    def variance(self, parts: LeadParts) -> np.ndarray:
-        """The variance of each rep's own part before recalibration, z' S_r z, shape (n_reps,).
-
-        In single precision: seven digits of an interval's width, for half the memory to keep and to read.
-        """
-        first, second = _pairs_of(parts.many)
-        z = parts.weights.astype(np.float32)
-        needed = self._row_of_pair[parts.directions.take(first), parts.directions.take(second)]
-        variance = (z.take(first) * z.take(second)) @ self._covariance.take(needed, axis=0, mode="clip")
-        return variance.astype(np.float64)  # what it is multiplied with is: to mix them would cast it each time
-
-    def tenure(self, at_days: float) -> Tenure:
-        """How long everybody has been here; whole days count, so it is worked out once a day."""
-        if self._tenure.day != math.floor(at_days):
-            hired = self._matches.hired_days
-            days = np.maximum(np.floor(at_days) - np.floor(hired), 0.0)
-            known = tuple(None if math.isnan(each) else int(each) for each in days)
-            rows = self._tenure.rows.copy()  # a request of yesterday may still read the others
-            for place, ramp in zip(self._ramps, self._matches.ramps(at_days, hired), strict=False):
-                rows[place] = ramp
-            self._tenure = Tenure(math.floor(at_days), known, rows)
-        return self._tenure
-
-    def _laid_out(self, effects: np.ndarray) -> np.ndarray:
-        """Every row that a lead may touch, so that one `take` gathers a lead's. effects : (width, n_reps)."""
-        design, whole, rows = self.model.pair_design, [effects], len(effects)
-        self._first_levels: list[int | None] = []  # of each match, its row; None: put together lead by lead
-        for match in range(len(design.matches)):
-            levels = self._matches.levels(match)
-            self._first_levels.append(None if levels is None else rows)
-            whole += [] if levels is None else [levels]
-            rows += 0 if levels is None else len(levels)
-        self._lists = [match for match, begin in enumerate(self._first_levels) if begin is None]
-        ramps = design.width - len(design.matches)
-        self._ramps = [rows + place for place in range(ramps)]
-        self._of_pairs = (len(effects) + np.arange(design.width)).tolist()
-        self._beta = self.model.effects.beta.tolist()
-        return np.vstack([*whole, np.zeros((ramps, self._n_reps))])
-
-
-@lru_cache(maxsize=64)
-def _pairs_of(many: int) -> tuple[np.ndarray, np.ndarray]:
-    """Every pair of `many` things, each with itself too."""
-    return np.triu_indices(many)
+        covariance = np.empty((len(first), n_reps), dtype=np.float32)
+        for place, (one, other) in enumerate(zip(first, second, strict=True)):
+            covariance[place] = roster.covariance[:, one, other] * (1.0 if one == other else 2.0)
+        row_of_pair = np.zeros((width, width), dtype=np.intp)
+        row_of_pair[first, second] = row_of_pair[second, first] = np.arange(len(first))
+        in_term = term_of_direction(model.lead_design, model.pair_design)
+        return RepTables(
+            rows=np.vstack([*rows, np.zeros((len(ramps), n_reps))]),
+            covariance=covariance,
+            row_of_pair=row_of_pair,
+            ramps=ramps,
+            beta=model.effects.beta,
+            beta_covariance=np.ascontiguousarray(model.effects.beta_covariance),
+            in_term=(in_term[:, None] == np.arange(len(rep_terms(model.lead_design, model.pair_design)))).astype(float),
+            slope=model.calibration.slope,
+        )

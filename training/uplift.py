@@ -37,7 +37,7 @@ class Intervals(NamedTuple):
         return Interval(float(self.value[place]), float(self.low[place]), float(self.high[place]))
 
 
-def uplift_intervals(
+def uplift_errors(
     reps: np.ndarray,
     *,
     probability: np.ndarray,
@@ -46,9 +46,8 @@ def uplift_intervals(
     pairs: np.ndarray,
     beta_covariance: np.ndarray,
     slope: float,
-    level: float = 0.9,
-) -> Intervals:
-    """The uplift of `reps` (places, (k,)) with its interval, by the delta method from the posterior of the rep part.
+) -> tuple[np.ndarray, np.ndarray]:
+    """The uplift of `reps` (places, (k,)) and its standard error, by the delta method from the rep part's posterior.
 
     probability : (n_reps,); rotation : (n_reps,) as for `uplift`; variance : (n_reps,) of each rep's own part,
     z' S_r z; pairs : (n_pairs, n_reps) f(x, r); slope : of the recalibration. F is common to all reps: its uncertainty
@@ -57,20 +56,16 @@ def uplift_intervals(
     The gradient of a rep's uplift is [i = r] - rotation_i in every P_i, so what the eligible contribute is summed once.
     Source: the Laplace posterior of training.rep_effects; var(g'theta) = g' S g.
     """
-    # In place and with `take`: of a handful of reps, what surrounds a sum costs more than the sum.
-    gradient = probability - probability * probability  # of P in log-odds; the slope stands before all of it
-    of_rotation = rotation * gradient
-    own = gradient.take(reps)
-    common = pairs.take(reps, axis=1)
-    common *= own
-    common -= (pairs @ of_rotation)[:, None]
-    together = (common * (beta_covariance @ common)).sum(axis=0)
-    of_rotation *= of_rotation
-    together += of_rotation @ variance
-    own *= own
-    own *= variance.take(reps)
-    together += own * (1 - 2 * rotation.take(reps))
-    spread = np.sqrt(np.maximum(together, 0.0))  # of one eligible rep alone it is 0, to rounding
-    value = probability.take(reps) - rotation @ probability
-    half = slope * quantile(0.5 + level / 2) * spread
+    gradient = probability * (1 - probability)  # of P in log-odds; the slope stands before all of it
+    of_rotation, own = rotation * gradient, gradient[reps]
+    common = own * pairs[:, reps] - (pairs @ of_rotation)[:, None]
+    together = (common * (beta_covariance @ common)).sum(axis=0) + of_rotation**2 @ variance
+    together += own**2 * variance[reps] * (1 - 2 * rotation[reps])
+    error = slope * np.sqrt(np.maximum(together, 0.0))  # of one eligible rep alone it is 0, to rounding
+    return probability[reps] - rotation @ probability, error
+
+
+def intervals(value: np.ndarray, error: np.ndarray, level: float = 0.9) -> Intervals:
+    """Estimates with their normal intervals, from their standard errors."""
+    half = quantile(0.5 + level / 2) * error
     return Intervals(value, value - half, value + half)

@@ -15,6 +15,7 @@ from pipelines.bench.starting import start_cases
 from pipelines.bench.world import LEADS, SEATS, fitted_floor
 from pipelines.progress import Step
 from pipelines.serve import end_in_order
+from training.roster_columns import COMPILED
 
 RECORDED = Path(__file__).with_name("recorded.yaml")
 ALLOWED = 0.5  # of a recorded ratio: what is left for another machine and a busy one
@@ -38,7 +39,11 @@ def bench(*, quick: bool, step: Step) -> dict[str, Any]:
         cases.append(mlflow_case(model, leads, step=step))
     return {
         "quick": quick,
-        "machine": {"processor": platform.processor() or platform.machine(), "python": platform.python_version()},
+        "machine": {
+            "processor": platform.processor() or platform.machine(),
+            "python": platform.python_version(),
+            "compiled": COMPILED,
+        },
         "cases": cases,
         "growth": [fitted_growth("one durable decision, thread CPU", times)],
         "fallen": fallen(cases, recorded()),

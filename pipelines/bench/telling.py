@@ -12,6 +12,8 @@ def told(made: dict[str, Any]) -> None:
         for each in made["cases"]
         if "ratio" in each
     ]
+    if not made["machine"]["compiled"]:
+        OUT.print("Not compiled when installed, for want of a C compiler: numpy does the arithmetic, several times as slow.")
     table("In turn, medians", ["what", "against", "ours", "other", "other / ours"], rows)
     for each in made["cases"]:
         if "ours_mb" in each:

@@ -17,7 +17,7 @@ from pipelines.prepare import Prepared, prepare
 from training.conversion import ConversionModel, RosterModel
 from training.fit import Parts, assemble, fit_parts
 from training.lead_model import Recipe
-from training.uplift import uplift_intervals
+from training.uplift import intervals, uplift_errors
 
 FRESH = 1_200  # leads of one batch, as in the study that the figures come from
 BATCHES = 3
@@ -149,11 +149,11 @@ def coverage(made: Floor, model: ConversionModel, *, pairs: int = 800) -> float:
     for lead in rng.integers(0, len(p), pairs):
         eligible = leads.eligible[lead]
         rep = int(rng.choice(np.flatnonzero(eligible)))
-        interval = uplift_intervals(
+        interval = intervals(*uplift_errors(
             np.array([rep]), probability=p[lead], rotation=eligible / eligible.sum(),
             variance=(roster.covariance @ z[lead]) @ z[lead], pairs=f[lead].T,
             beta_covariance=model.effects.beta_covariance, slope=model.calibration.slope,
-        ).one(0)  # fmt: skip
+        )).one(0)  # fmt: skip
         truth = leads.truth[lead]
         hits.append(interval.low <= truth[rep] - truth[eligible].mean() <= interval.high)
     return float(np.mean(hits))
