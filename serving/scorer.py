@@ -79,7 +79,7 @@ class LeadScores:
     def baseline(self, eligible: np.ndarray) -> float:
         """What rotation would give: the mean probability over the eligible reps. eligible : bool (n_reps,)."""
         if self._baseline is None or self._baseline[0] is not eligible:
-            self._baseline = (eligible, float(self.probability @ eligible) / np.count_nonzero(eligible))
+            self._baseline = (eligible, float(self.probability @ eligible / np.count_nonzero(eligible)))
         return self._baseline[1]
 
     def uplifts(self, reps: np.ndarray, eligible: np.ndarray, level: float = 0.9) -> Intervals:
@@ -138,7 +138,7 @@ class LeadScores:
         model = self.scorer.model
         parts = model.lead_model.contributions_of(self.row)
         here_alone = model.calibration.apply(self._f)
-        rep_level = float(self.log_odds @ eligible) / np.count_nonzero(eligible) - here_alone
+        rep_level = float(self.log_odds @ eligible / np.count_nonzero(eligible)) - here_alone
         base = float(model.calibration.apply(parts[-1])) + rep_level
         here = here_alone + rep_level
         gap = here - base

@@ -54,14 +54,14 @@ def test_the_record_names_cases_and_ratios():
 
 def test_starts_are_told_by_their_median_and_range(capsys):
     case = starting._case("start", [(3.0, 1.5), (1.0, 0.5), (2.5, 2.0)])
-    telling.told({"cases": [case], "growth": [], "fallen": []})
+    telling.told({"machine": {"compiled": True}, "cases": [case], "growth": [], "fallen": []})
     said = "start: 2.50 s (1.00 s to 3.00 s of 3 starts; 1.50 s of processor time)"
     assert said in capsys.readouterr().out
 
 
 def test_memory_is_told_in_its_own_unit(capsys):
     case = {"case": "memory", "unit": "MB resident", "ours_mb": 123.4}
-    telling.told({"cases": [case], "growth": [], "fallen": []})
+    telling.told({"machine": {"compiled": True}, "cases": [case], "growth": [], "fallen": []})
     assert "memory: 123 MB resident" in capsys.readouterr().out
 
 

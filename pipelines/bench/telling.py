@@ -13,7 +13,7 @@ def told(made: dict[str, Any]) -> None:
         if "ratio" in each
     ]
     if not made["machine"]["compiled"]:
-        OUT.print("Not compiled when installed, for want of a C compiler: numpy does the arithmetic, several times as slow.")
+        OUT.print("Not compiled when it was installed, for want of a C compiler: numpy does the arithmetic.")
     table("In turn, medians", ["what", "against", "ours", "other", "other / ours"], rows)
     for each in made["cases"]:
         if "ours_mb" in each:
