@@ -9,12 +9,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, Union
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from data.intake.amounts import number_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 KINDS = ("number", "flag", "category", "date", "list")
 OTHER = "(other)"
@@ -26,7 +29,7 @@ ONE_KIND = frozenset({"string", "floating", "integer", "boolean", "empty"})  # i
 QUARTER_HOUR = 900  # seconds
 YES = frozenset({"yes", "true", "y", "t", "on", "是", "有"})
 NO = frozenset({"no", "false", "n", "f", "off", "否", "无"})
-Values = Sequence[Any] | np.ndarray
+Values = Union[Sequence[Any], np.ndarray, "pd.Series"]
 FLAG_WORDS = dict.fromkeys(YES, 1.0) | dict.fromkeys(NO, 0.0) | {"1": 1.0, "0": 0.0}
 
 
@@ -112,11 +115,11 @@ class ColumnContract:
         if column.kind == "date":
             return created - instants(values)  # days that this date lies before the lead's arrival
         lookup, other = self._lookups[column.name], float(len(column.levels))
+        codes, distinct = by_value(values)
         if column.kind == "category":
-            codes, distinct = by_value(values)
             levels = map(level_of, distinct)
             return np.array([*(np.nan if one is None else lookup.get(one, other) for one in levels), np.nan])[codes]
-        return _multi_hot([tokens_of(value) for value in values], lookup)
+        return _multi_hot([*map(tokens_of, distinct), None], lookup)[codes]
 
     def to_json(self) -> dict[str, Any]:
         """A plain mapping that `from_json` reads back."""
@@ -171,7 +174,7 @@ def numbers(values: Values) -> np.ndarray:
     if array.dtype.kind in "fiub":
         array = array.astype(float)
         return np.where(np.isfinite(array), array, np.nan)
-    codes, distinct = by_value(array)
+    codes, distinct = by_value(values)
     return np.array([*map(number_from, distinct), np.nan], dtype=float)[codes]
 
 
@@ -190,11 +193,14 @@ def by_value(values: Values) -> tuple[np.ndarray, Values]:
     A long column is read once a distinct value instead of once a row. Values of several kinds stay apart, each a
     value of its own, for there 1, "1" and True would be one.
     """
-    array = _one_a_row(values)
-    if len(array) < MANY_ROWS:
-        return np.arange(len(array)), array
+    if len(values) < MANY_ROWS:
+        return np.arange(len(values)), _one_a_row(values)
     import pandas as pd  # tables this long come only to jobs, which have it loaded
 
+    if isinstance(values, pd.Series) and isinstance(values.dtype, pd.StringDtype):
+        codes, known = values.factorize()  # without a Python object a row
+        return codes, known.to_numpy(dtype=object)
+    array = _one_a_row(values)
     if array.dtype.kind == "O" and pd.api.types.infer_dtype(array, skipna=True) not in ONE_KIND:
         return np.arange(len(array)), array
     codes, distinct = pd.factorize(array)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from data.dataset import Dataset
 from data.roster import Rep
-from features.columns import ColumnContract
+from features.columns import ColumnContract, Values
 from features.history import relative_load
 from features.labels import Clock, Labels, label
 
@@ -111,7 +111,9 @@ def lead_matrix(leads: pd.DataFrame, contract: ColumnContract) -> np.ndarray:
     return contract.encode(table, len(leads))
 
 
-def _raw(column: pd.Series) -> np.ndarray:
+def _raw(column: pd.Series) -> Values:
+    if isinstance(column.dtype, pd.StringDtype):
+        return column
     if isinstance(column.dtype, pd.DatetimeTZDtype):
         return column.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy()
     return column.to_numpy() if column.dtype.kind in "fiubM" else column.to_numpy(dtype=object)

@@ -7,6 +7,7 @@ block to the next, with the slots that are left and the prices.
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import pyarrow as pa
 from data.roster import Rep
 from features.columns import SECONDS_A_DAY
 from features.spells import lead_matrix
+from pipelines.match_reasons import ReasonColumns
 from serving.block_scores import BlockScorer, BlockScores, Screened
 from serving.policy.arms import drawn, fraction
 from serving.policy.eligibility import Screener
@@ -24,7 +26,7 @@ from serving.policy.limits import Limits
 from serving.policy.prices import SERVED, assign_jointly, shadow_prices
 from serving.policy.rulebook import RuleBook
 from serving.policy.stream_prices import STEP, moved, serve_in_order, settled, usual_lead
-from serving.reasons import ReasonTexts, unassigned_text
+from serving.reasons import unassigned_text
 
 REASONS = 3
 NOBODY, FULL = "nobody is eligible", "nobody is free"
@@ -41,6 +43,16 @@ class Matching:
     rules: RuleBook
     at: datetime
     explore: bool
+
+    @cached_property
+    def screener(self) -> Screener:
+        """The hard rules, laid out for the roster."""
+        return Screener(self.rules, self.scorer.scorer.reps)
+
+    @cached_property
+    def reasons(self) -> ReasonColumns:
+        """Who puts the parts of an uplift into words."""
+        return ReasonColumns(self.scorer.scorer.reps, self.scorer.scorer.terms, self.rules.language)
 
     @property
     def at_days(self) -> float:
@@ -102,8 +114,7 @@ def eligibility(leads: pd.DataFrame, probability: np.ndarray, matching: Matching
     The hard rules look at a few columns and, through the time within which a lead should be contacted, at its
     grade, so leads alike in these are screened once.
     """
-    rules, reps = matching.rules, matching.scorer.scorer.reps
-    screener = Screener(rules, reps)
+    rules, screener = matching.rules, matching.screener
     classes, kinds = _kinds(leads, screener.columns())
     masks: list[np.ndarray] = []
     found = np.empty(len(leads), dtype=np.intp)
@@ -118,7 +129,7 @@ def eligibility(leads: pd.DataFrame, probability: np.ndarray, matching: Matching
         for grade in np.unique(grades):
             found[rows[grades == grade]] = len(masks)
             masks.append(mask & screener.working(matching.at, rules.contact_within_minutes.minutes(str(grade))))
-    return Screened(found, np.array(masks, dtype=bool).reshape(len(masks), len(reps)))
+    return Screened(found, np.array(masks, dtype=bool).reshape(len(masks), len(screener.reps)))
 
 
 def _kinds(leads: pd.DataFrame, asked: Collection[str]) -> tuple[np.ndarray, list[dict[str, Any]]]:
@@ -242,7 +253,7 @@ def described(matching: Matching, laid: Laid, given: Given) -> pa.Table:
         "arm": [("model" if one else None) for one in served],
         "propensity": given.chance,
     }
-    columns |= _reasons(matching, laid, rep, figures.shares)
+    columns |= _reasons(matching, laid, given, figures.shares)
     columns["unassigned_reason"] = [None if s else why[bool(some)] for s, some in zip(served, somebody, strict=True)]
     if scorer.model.value_model is not None:
         value = np.where(served, scorer.model.value_model.expected(laid.scores.leads), np.nan)
@@ -255,36 +266,12 @@ def described(matching: Matching, laid: Laid, given: Given) -> pa.Table:
     )  # fmt: skip
 
 
-def _reasons(matching: Matching, laid: Laid, rep: np.ndarray, shares: np.ndarray) -> dict[str, list[str | None]]:
+def _reasons(matching: Matching, laid: Laid, given: Given, shares: np.ndarray) -> dict[str, pa.Array]:
     """The sentences of the largest parts of each lead's uplift: reason_1, reason_2, reason_3."""
-    scorer = matching.scorer.scorer
-    writer = ReasonTexts(scorer.reps, scorer.terms, matching.rules.language)
-    values = [_values_seen(matching, laid, rep, term.kind, term.feature) for term in scorer.terms]
-    order = np.argsort(-np.abs(shares), axis=1, kind="stable")[:, :REASONS]
-    made: dict[str, list[str | None]] = {}
-    rows = np.arange(len(rep))
-    for place in range(REASONS):
-        told: list[str | None] = [None] * len(rep)
-        if place < order.shape[1]:
-            terms = order[:, place]
-            parts = shares[rows, terms]
-            for row in np.flatnonzero((rep >= 0) & (parts != 0)).tolist():
-                term = int(terms[row])
-                told[row] = writer.text(int(rep[row]), term, values[term][row], float(parts[row]))
-        made[f"reason_{place + 1}"] = told
-    return made
-
-
-def _values_seen(matching: Matching, laid: Laid, rep: np.ndarray, kind: str, feature: str) -> list[Any]:
-    """The value behind a term for each lead: the lead's own, or for tenure the chosen rep's days here."""
-    if kind == "tenure":
-        hired = matching.scorer.scorer.columns.matches.hired_days[rep]
-        days = np.maximum(np.floor(matching.at_days) - np.floor(hired), 0)
-        return [None if np.isnan(one) else int(one) for one in days]
-    if kind == "overall" or feature not in laid.leads:
-        return [None] * len(rep)
-    column = laid.leads[feature]
-    return column.astype(object).where(column.notna(), None).tolist()
+    hired = matching.scorer.scorer.columns.matches.hired_days
+    days_here = np.maximum(np.floor(matching.at_days) - np.floor(hired), 0)
+    columns = matching.reasons.columns(laid.leads, given.rep, shares, days_here, most=REASONS)
+    return {f"reason_{place}": column for place, column in enumerate(columns, start=1)}
 
 
 def schema(matching: Matching) -> pa.Schema:

@@ -34,36 +34,46 @@ class ReasonTexts:
     def __init__(
         self, reps: Sequence[Rep], terms: Sequence[Term], language: Language, *, most: int = MOST_WORDINGS
     ) -> None:
+        self.names = [name_of(rep) for rep in reps]
         self._reps, self._terms, self._language, self._most = reps, terms, language, most
-        self._names = [name_of(rep) for rep in reps]
         self._known: dict[tuple[Any, ...], str] = {}
 
-    def text(self, rep: int, term: int, value: Any, share: float) -> str:
-        """As `reason_text` puts the contribution `share` of one term to the rep's uplift, at the value seen."""
+    def wording(self, rep: int, term: int, value: Any, good: bool) -> str:
+        """How `reason_text` puts one term at the value seen, with marks where the name and the points stand.
+
+        good : whether the contribution speaks for the rep.
+        """
         named = self._terms[term]
-        return self.of_rep(rep, Contribution(named.feature, value, share, named.kind))
+        return self._of_rep(rep, Contribution(named.feature, value, 1.0 if good else -1.0, named.kind))
 
     def of_rep(self, rep: int, part: Contribution) -> str:
         """As `reason_text` puts a contribution to the uplift of the rep at this place."""
-        # What a rep states of herself changes the wording of a match; elsewhere only her name is put in.
-        own = rep if part.kind == "match" else -1
-        return self._filled(own, part, lambda: _sentence(part, self._reps[rep], self._language), self._names[rep])
+        return self._filled(self._of_rep(rep, part), part, self.names[rep])
 
     def of_lead(self, part: Contribution) -> str:
         """As `lead_text` puts a contribution to the lead's own probability."""
-        return self._filled(LEAD_S_OWN, part, lambda: _lead_sentence(part, self._language), "")
+        wording = self._wording(LEAD_S_OWN, part, lambda: _lead_sentence(part, self._language))
+        return self._filled(wording, part, "")
 
-    def _filled(self, own: int, part: Contribution, sentence: Callable[[], str], name: str) -> str:
+    def _of_rep(self, rep: int, part: Contribution) -> str:
+        # What a rep states of herself changes the wording of a match; elsewhere only her name is put in.
+        own = rep if part.kind == "match" else -1
+        return self._wording(own, part, lambda: _sentence(part, self._reps[rep], self._language))
+
+    def _wording(self, own: int, part: Contribution, sentence: Callable[[], str]) -> str:
         value, kind = part.value, type(part.value)
         # 1, 1.0 and True are equal to Python, but are not worded alike.
         key = (own, part.feature, part.kind, kind, repr(value) if kind is list else value, part.contribution >= 0)
-        pattern = self._known.get(key)
-        if pattern is None:
+        wording = self._known.get(key)
+        if wording is None:
             if len(self._known) >= self._most:
                 self._known.clear()
-            pattern = self._known[key] = _fill(sentence(), part, self._language, rep=NAME_HERE, points=POINTS_HERE)
+            wording = self._known[key] = _fill(sentence(), part, self._language, rep=NAME_HERE, points=POINTS_HERE)
+        return wording
+
+    def _filled(self, wording: str, part: Contribution, name: str) -> str:
         points = points_text(part.contribution, self._language)
-        return pattern.replace(NAME_HERE, name).replace(POINTS_HERE, points)
+        return wording.replace(NAME_HERE, name).replace(POINTS_HERE, points)
 
 
 def lead_text(contribution: Contribution, language: Language) -> str:
@@ -189,17 +199,18 @@ def _is_rest(contribution: Contribution) -> bool:
     return contribution.kind == "other" or contribution.feature == "other"
 
 
+def stated(rep: Rep) -> dict[str, frozenset[str]]:
+    """What a rep states of herself that a sentence can name, by the roster's column, without case."""
+    columns = {"regions": (*rep.regions, rep.region or ""), "languages": rep.languages, "skills": rep.skills}
+    return {column: frozenset(item.casefold() for item in items) for column, items in columns.items()}
+
+
 def _stated_fit(contribution: Contribution, rep: Rep) -> str | None:
     """The roster's column that a match is about, where what the rep states there agrees with its sign."""
     if contribution.kind != "match" or is_missing(contribution.value):
         return None
     asked = {token.casefold() for token in tokens_of(contribution.value) or ()}
-    stated = {
-        "regions": (*rep.regions, rep.region or ""),
-        "languages": rep.languages,
-        "skills": rep.skills,
-    }
-    holds = [column for column, items in stated.items() if asked & {item.casefold() for item in items}]
+    holds = [column for column, words in stated(rep).items() if asked & words]
     if contribution.contribution >= 0:
         return holds[0] if holds else None
     by_name = {"region": "regions", "regions": "regions", "language": "languages", "languages": "languages"}
