@@ -129,12 +129,12 @@ def match(
     out.parent.mkdir(parents=True, exist_ok=True)
     with alone(_lock_of(out, settings.home), f"A match into {out}"):
         parts = Parts(out, job, at)
+        matching = Matching(BlockScorer(Scorer(loaded.model, reps)), rules, parts.at, explore)
         try:
-            leads = LeadFile(leads_file, dataset.description, parts.folder)
+            leads = LeadFile(leads_file, dataset.description, parts.folder, matching.asked)
         except InputError:
             parts.discard()
             raise
-        matching = Matching(BlockScorer(Scorer(loaded.model, reps)), rules, parts.at, explore)
         free = match_block.slots(rules, reps, parts.at) if capacity else np.full(len(reps), np.inf)
         with workers or threads(2) as pool:
             counts = run(matching, leads, free, parts, pool=pool, step=step)

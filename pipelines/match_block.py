@@ -44,6 +44,11 @@ class Matching:
     at: datetime
     explore: bool
 
+    @property
+    def asked(self) -> frozenset[str]:
+        """The leads' columns that scores, rules and reasons look at."""
+        return self.screener.columns() | {column.name for column in self.scorer.scorer.model.contract.columns}
+
     @cached_property
     def screener(self) -> Screener:
         """The hard rules, laid out for the roster."""

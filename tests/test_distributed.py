@@ -84,7 +84,7 @@ def test_leads_matched_by_the_cluster_are_matched_the_same(cluster, small_world,
     with match.threads(1) as threads:
         for name, pool in (("here", threads), ("there", cluster)):
             parts = Parts(tmp_path / f"{name}.parquet", "a job", AT)
-            file = LeadFile(tmp_path / "new.parquet", Description(), tmp_path)
+            file = LeadFile(tmp_path / "new.parquet", Description(), tmp_path, matching.asked)
             match.run(matching, file, np.full(len(reps), 40.0), parts, pool=pool, step=lambda _: None)
             parts.assemble(match_block.schema(matching))
             tables.append(pq.read_table(tmp_path / f"{name}.parquet"))

@@ -2,6 +2,8 @@
 
 from concurrent.futures import Future
 from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
@@ -55,9 +57,9 @@ def leads(small_world):
 
 
 @pytest.fixture
-def file(leads, tmp_path):
+def file(matching, leads, tmp_path):
     leads.to_parquet(tmp_path / "new.parquet")
-    return LeadFile(tmp_path / "new.parquet", Description(), tmp_path)
+    return LeadFile(tmp_path / "new.parquet", Description(), tmp_path, matching.asked)
 
 
 def streamed(matching, file, out, *, free):
@@ -281,8 +283,8 @@ CSV = "lead_id,created_at,note\n" + "".join(
 )
 
 
-def read(path, tmp_path, rows, **stated):
-    blocks = list(LeadFile(path, Description(**stated), tmp_path).blocks(rows))
+def read(path, tmp_path, rows, asked=("note",), **stated):
+    blocks = list(LeadFile(path, Description(**stated), tmp_path, asked).blocks(rows))
     refused = pd.concat([block.refused for block in blocks], ignore_index=True)
     return pd.concat([block.leads for block in blocks], ignore_index=True), refused
 
@@ -308,6 +310,37 @@ def test_a_file_read_in_blocks_is_the_file_read_at_once(tmp_path, monkeypatch, s
     assert len(refused) == 7  # five repeated ids, and the two lines of the malformed record
 
 
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_only_what_is_asked_for_is_read_and_the_dates_beside_it(tmp_path, suffix):
+    # Which column gives `region`, and that days come first, stands in columns that nobody asks for.
+    table = pd.DataFrame(
+        {
+            "Lead-ID": ["L-1", "L-2"], "email": ["a@b.example", None], "Territory": [" North ", "N/A"],
+            "region": ["x", "y"], "Region_": ["u", "v"], "note": ["1", "2"], "created_at": ["03/04/2024", "05/06/2024"],
+            "closed": ["13/01/2024", None],
+        }
+    )  # fmt: skip
+    path = tmp_path / f"new.{suffix}"
+    table.to_csv(path, index=False) if suffix == "csv" else table.to_parquet(path)
+    stated = {"columns": {"region": ["Territory"]}, "types": {"closed": "date"}}
+    everything, _ = read(path, tmp_path, 10, asked=table.columns, **stated)
+    some, _ = read(path, tmp_path, 10, asked=["region"], **stated)
+    assert some["created_at"].dt.month.tolist() == [4, 6]
+    assert not {"email", "note"} & set(some)
+    pd.testing.assert_frame_equal(some[list(some)], everything[list(some)])
+    assert some["region"].tolist()[0] == "North"
+
+
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=60), st.integers(1, 7))
+def test_an_id_is_taken_once_however_far_apart_its_rows_are(numbers, rows):
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "new.parquet"
+        pd.DataFrame({"lead_id": [f"L-{one}" for one in numbers]}).to_parquet(path)
+        kept, refused = read(path, Path(folder), rows)
+    assert kept["lead_id"].tolist() == [f"L-{one}" for one in dict.fromkeys(numbers)]
+    assert len(kept) + len(refused) == len(numbers)
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [
@@ -322,9 +355,9 @@ def test_a_file_read_in_blocks_is_the_file_read_at_once(tmp_path, monkeypatch, s
 def test_a_file_of_no_use_is_told_in_one_line(tmp_path, content, says):
     (tmp_path / "new.csv").write_bytes(content)
     with pytest.raises(InputError, match=says):
-        list(LeadFile(tmp_path / "new.csv", Description(), tmp_path).blocks(10))
+        list(LeadFile(tmp_path / "new.csv", Description(), tmp_path, ["note"]).blocks(10))
     with pytest.raises(InputError, match="no such file"):
-        LeadFile(tmp_path / "nowhere.csv", Description(), tmp_path)
+        LeadFile(tmp_path / "nowhere.csv", Description(), tmp_path, [])
 
 
 def test_eligible_reps_by_class():

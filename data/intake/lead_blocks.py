@@ -7,7 +7,7 @@ as a whole, for only the whole of it tells its encoding.
 import gzip
 import io
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, overload
@@ -24,9 +24,10 @@ from data.intake.encoding import is_utf8
 from data.intake.lead_table import clean_leads, dates_of_leads
 from data.intake.moments import day_order
 from data.intake.parquet import table_frame
-from data.intake.reading import MISSING, Source, opened, read_source, texts
+from data.intake.reading import MISSING, Source, opened, read_source, texts, tidied
 from data.intake.renaming import rename, require
 from data.intake.rows import Rows, gathered, joined
+from data.names import plain
 
 SPOOLED_ROWS = 20_000  # of a CSV, in memory at once
 LINE = "\ue000line"  # the spool's column of line numbers: no file has a column of this name
@@ -37,15 +38,18 @@ AHEAD = 1_000  # lines read at once
 class Block:
     """Some rows of the file, in its order."""
 
-    leads: pd.DataFrame  # lead_id, created_at (NaT: not given), at_days, attributes as they were written
+    leads: pd.DataFrame  # lead_id, created_at (NaT: not given), at_days, the attributes asked for as they were written
     refused: pd.DataFrame  # file, line, reason
 
 
 class LeadFile:
     """A file of leads to be matched; `created_at` may be missing or empty."""
 
-    def __init__(self, file: Path, description: Description, scratch: Path) -> None:
-        """`scratch` : a folder for the copy of a CSV. Raises InputError where the file is of no use."""
+    def __init__(self, file: Path, description: Description, scratch: Path, asked: Collection[str]) -> None:
+        """`scratch` : a folder for the copy of a CSV; `asked` : the attributes that are read, by our names.
+
+        Raises InputError where the file is of no use.
+        """
         self.name = file.name
         self._description = description.model_copy(update={"order_by": None})
         self._refused: list[tuple[int, str]] = []
@@ -62,6 +66,7 @@ class LeadFile:
         self.rows = int(self._file.metadata.num_rows)
         if not self.rows and not self._refused:
             raise InputError(f"{self.name}: no rows; write it again.")
+        self._columns = self._needed(frozenset(asked))
         self._description = self._description.model_copy(update={"day_first": self._day_first()})
 
     def blocks(self, rows: int) -> Iterator[Block]:
@@ -74,22 +79,33 @@ class LeadFile:
                 lost = gathered(early)
                 block = replace(block, refused=joined([*lost.refused, block.refused]))
             early = []
-            known = np.sort(np.concatenate([known, ids]))
+            known = np.sort(np.concatenate([known, np.sort(ids)]), kind="stable")  # a merge of two sorted runs
             yield block
 
     def sample(self, rows: np.ndarray) -> pd.DataFrame:
         """The leads on the given rows of the file, rising; without those that are set aside."""
         kept, first = [], 0
-        for batch in self._file.iter_batches(SPOOLED_ROWS):
+        for batch in self._file.iter_batches(SPOOLED_ROWS, columns=self._columns):
             inside = rows[(rows >= first) & (rows < first + len(batch))] - first
             first += len(batch)
             if len(inside):
                 kept.append(pa.Table.from_batches([batch]).take(pa.array(inside)))
         return self._clean(self._source(pa.concat_tables(kept), 0), np.empty(0, dtype=np.uint64))[0].leads
 
+    def _needed(self, asked: frozenset[str]) -> list[str]:
+        """The file's columns from which `asked`, ids and dates are read: who the leads are, say, is not asked for."""
+        header = self._file.schema_arrow
+        rows = gathered([self._source(header.empty_table(), 0)])
+        renamed = rename(rows, "leads", self._description)
+        require(rows, "leads", ["lead_id"], renamed, self._description)
+        wanted = asked | {"lead_id", *dates_of_leads(self._description, renamed)}
+        read = {column for ours in wanted for column in renamed.theirs.get(ours, [ours])}
+        forms = {plain(column) for column in read}  # alike in form: which of them gives the name is settled by order
+        return [name for name in header.names if name == LINE or plain(name) in forms]
+
     def _sources(self, rows: int) -> Iterator[Source]:
         first = 0
-        for batch in self._file.iter_batches(rows):
+        for batch in self._file.iter_batches(rows, columns=self._columns):
             yield self._source(pa.Table.from_batches([batch]), first)
             first += len(batch)
 
@@ -106,7 +122,7 @@ class LeadFile:
         require(rows, "leads", ["lead_id"], renamed, self._description)
         take_ids(rows, "lead_id")
         ids = _hashes(rows)
-        again = np.isin(ids, known, assume_unique=False)
+        again = known.take(np.searchsorted(known, ids), mode="clip") == ids if len(known) else np.zeros(len(ids), bool)
         rows.refuse(again, "duplicate lead_id: it stands already on an earlier row")
         leads = clean_leads(rows, renamed, self._description, dates_needed=False)
         return Block(leads, joined(rows.refused)), ids
@@ -158,9 +174,7 @@ def _texts(table: pa.Table, missing: frozenset[str] | None, name: str = "") -> p
         return frame
     for column in frame.columns:
         if pd.api.types.is_string_dtype(frame[column].dtype):
-            codes, distinct = pd.factorize(frame[column])
-            # A last entry for the code -1: missing.
-            frame[column] = texts([*distinct.tolist(), None], missing).take(codes).reset_index(drop=True)
+            frame[column] = tidied(frame[column], missing)
     return frame
 
 

@@ -44,7 +44,7 @@ def _plain(name: str, column: str, values: pa.ChunkedArray) -> pd.Series:
     if pa.types.is_decimal(kind):
         return values.cast(pa.float64()).to_pandas()
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind):
-        return pd.Series(values.to_pylist(), dtype="str")
+        return pd.Series(values.cast(pa.large_string()).to_pandas(), dtype="str")
     if pa.types.is_boolean(kind) and values.null_count:
         return values.to_pandas().map({True: 1.0, False: 0.0}).astype(float)
     return values.to_pandas()

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from data.description import Description
 from data.errors import InputError
@@ -94,7 +96,7 @@ def _read_parquet(file: Path, data: bytes, description: Description) -> Source:
     frame = parquet_frame(file.name, data)
     for column in frame.columns:
         if pd.api.types.is_string_dtype(frame[column].dtype):
-            frame[column] = texts(frame[column].tolist(), missing)
+            frame[column] = tidied(frame[column], missing)
     return Source(file.name, frame, np.arange(1, len(frame) + 1))
 
 
@@ -122,14 +124,17 @@ def opened(name: str, lines: Sequence[str], description: Description) -> tuple["
 
 
 def texts(values: Iterable[object], missing: frozenset[str]) -> pd.Series:
-    """The values stripped, as a text column; NaN where a value is one of `missing`."""
-    stripped = [_one_kind_of_break(value).strip() if isinstance(value, str) else None for value in values]
-    return pd.Series([None if value in missing else value for value in stripped], dtype="str")
+    """The values that are texts, `tidied`; NaN for all others."""
+    return tidied(pd.Series([value if isinstance(value, str) else None for value in values], dtype="str"), missing)
 
 
-def _one_kind_of_break(value: str) -> str:
-    """A lone carriage return within a cell would end the row once the cell is written again."""
-    return value.replace("\r\n", "\n").replace("\r", "\n") if "\r" in value else value
+def tidied(values: pd.Series, missing: frozenset[str]) -> pd.Series:
+    """A text column stripped; NaN where a value is one of `missing`."""
+    # A lone carriage return within a cell would end the row once the cell is written again.
+    broken = pc.replace_substring(pc.replace_substring(pa.array(values), "\r\n", "\n"), "\r", "\n")
+    stripped = pc.utf8_trim_whitespace(broken)
+    absent = pc.is_in(stripped, value_set=pa.array(sorted(missing), type=stripped.type))
+    return pd.Series(pc.if_else(absent, None, stripped), index=values.index, dtype="str")
 
 
 class Records(Iterator[tuple[int, list[str]]]):

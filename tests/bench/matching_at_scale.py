@@ -87,7 +87,7 @@ def slots(matching: Matching, sample: pd.DataFrame, leads: int) -> np.ndarray:
 def stream(matching: Matching, file: Path, out: Path, free: np.ndarray, workers: int, at: datetime) -> dict[str, int]:
     """The whole way from file to file, as `leadmatch match` goes it."""
     parts = Parts(out, str(time.monotonic_ns()), at)
-    source = LeadFile(file, Description(), parts.folder)
+    source = LeadFile(file, Description(), parts.folder, matching.asked)
     with match.threads(workers) as pool:
         counts = match.run(matching, source, free, parts, pool=pool, step=lambda _: None)
     parts.assemble(match_block.schema(matching))
