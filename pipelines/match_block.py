@@ -273,8 +273,7 @@ def described(matching: Matching, laid: Laid, given: Given) -> pa.Table:
 
 def _reasons(matching: Matching, laid: Laid, given: Given, shares: np.ndarray) -> dict[str, pa.Array]:
     """The sentences of the largest parts of each lead's uplift: reason_1, reason_2, reason_3."""
-    hired = matching.scorer.scorer.columns.matches.hired_days
-    days_here = np.maximum(np.floor(matching.at_days) - np.floor(hired), 0)
+    days_here = matching.scorer.scorer.columns.day(matching.at_days).here
     columns = matching.reasons.columns(laid.leads, given.rep, shares, days_here, most=REASONS)
     return {f"reason_{place}": column for place, column in enumerate(columns, start=1)}
 

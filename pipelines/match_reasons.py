@@ -37,12 +37,12 @@ class ReasonColumns:
         self._stating = _stating(reps)
 
     def columns(
-        self, leads: pd.DataFrame, rep: np.ndarray, shares: np.ndarray, days_here: np.ndarray, *, most: int
+        self, leads: pd.DataFrame, rep: np.ndarray, shares: np.ndarray, days_here: Sequence[int | None], *, most: int
     ) -> list[pa.Array]:
         """The sentences of the largest parts of each lead's uplift, `most` columns of texts.
 
-        rep : int (n,), -1 where nobody was chosen; shares : (n, n_terms), in probability; days_here : whole days
-        (n_reps,), NaN where they are not known. Null where there is nothing to say.
+        rep : int (n,), -1 where nobody was chosen; shares : (n, n_terms), in probability; days_here : of each rep,
+        None where they are not known. Null where there is nothing to say.
         """
         largest = np.argsort(-np.abs(shares), axis=1, kind="stable")[:, :most]
         parts = np.take_along_axis(shares, largest, axis=1)
@@ -53,7 +53,7 @@ class ReasonColumns:
         which[row, place] = np.arange(len(row))
         return [texts.take(pa.array(column, mask=column < 0)) for column in which.T]
 
-    def _seen(self, leads: pd.DataFrame, rep: np.ndarray, days_here: np.ndarray) -> Seen:
+    def _seen(self, leads: pd.DataFrame, rep: np.ndarray, days_here: Sequence[int | None]) -> Seen:
         each = [_values(leads, term, rep, days_here) for term in self._terms]
         sizes = [len(values) for _, values in each]
         codes = [codes + begin for (codes, _), begin in zip(each, np.cumsum([0, *sizes]), strict=False)]
@@ -107,11 +107,11 @@ def _stating(reps: Sequence[Rep]) -> list[tuple[int, dict[str, list[int]]]]:
 
 
 def _values(
-    leads: pd.DataFrame, term: Term, rep: np.ndarray, days_here: np.ndarray
+    leads: pd.DataFrame, term: Term, rep: np.ndarray, days_here: Sequence[int | None]
 ) -> tuple[np.ndarray, list[Any]]:
     """The value behind a term for each lead, its own or for tenure the chosen rep's days here: codes and values."""
     if term.kind == "tenure":
-        return rep, [None if np.isnan(days) else int(days) for days in days_here]
+        return rep, [*days_here]
     if term.kind == "overall" or term.feature not in leads:
         return np.zeros(len(leads), dtype=np.intp), [None]
     codes, distinct = by_value(leads[term.feature])

@@ -21,7 +21,7 @@ TERMS = (
     Term("overall", "overall"), Term("industry", "segment"), Term("employees", "number"), Term("language", "match"),
     Term("region", "match"), Term("not there", "segment"), Term("tenure", "tenure"),
 )  # fmt: skip
-DAYS_HERE = np.array([12.0, 800.0, np.nan])
+DAYS_HERE = (12, 800, None)
 SHARES = st.one_of(
     st.floats(-1, 1), st.integers(-1_000, 1_000).map(lambda one: one * 0.0005), st.sampled_from([0.0, 0.0995, -0.0005])
 )
@@ -48,7 +48,7 @@ def one_by_one(leads, rep, shares, language, most):
             feature, kind = TERMS[term]
             value = leads[feature][row] if feature in leads else None
             if kind == "tenure":
-                value = None if np.isnan(DAYS_HERE[rep[row]]) else int(DAYS_HERE[rep[row]])
+                value = DAYS_HERE[rep[row]]
             value = None if pd.isna(value) else value
             share = float(shares[row, term])
             part = Contribution(feature, value, share, kind)
