@@ -30,6 +30,8 @@ _CHINESE_MOBILE = re.compile(r"(?:0086|86)?(1[3-9]\d{9})")
 # Legal forms that cleanco does not know; the longest first.
 _CHINESE_FORM = re.compile(r"(?:股份有限公司|有限责任公司|有限公司|集团公司|集团|公司)+$")
 _FEWEST_DIGITS = 7
+# Signs that stand between the digits of a number and say nothing: without them it is read in half the time.
+_USUAL_SIGNS = re.compile(r"\+?[\d ().\-]{1,100}", re.ASCII)
 _SHORT = 100  # characters: no part of such an address is too long for the whole of it
 _PLAIN_MAILBOX = re.compile(r"(?=.{1,64}$)[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*")  # stands for itself
 # So does a domain of short ASCII labels without a double hyphen, under a top level that is not reserved.
@@ -103,6 +105,8 @@ def _phone(text: str, country: str | None) -> str | None:
     chinese = _CHINESE_MOBILE.fullmatch(digits)
     if chinese and not text.lstrip().startswith("+") and country in (None, "CN"):
         return f"+86{chinese[1]}"
+    if _USUAL_SIGNS.fullmatch(text):
+        text = f"+{digits}" if text.startswith("+") else digits
     import phonenumbers  # here: a service starts sooner without all the world's numbering plans
 
     try:

@@ -1,6 +1,7 @@
 """A decision as the client reads it: the JSON of the contract, encoded once and then kept."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -230,4 +231,4 @@ def _shown(considered: Considered, candidate: int) -> float:
 
 
 def _number(value: Any) -> float | None:
-    return None if value is None or not np.isfinite(value) else float(value)
+    return None if value is None or not math.isfinite(value) else float(value)

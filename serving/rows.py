@@ -17,6 +17,8 @@ def row_of(case: Case, draw: Draw) -> DecisionRow:
     """The row of a draw whose slot is reserved."""
     ask, considered = case.ask, case.considered
     in_force = considered.in_force
+    said = answers.plain(ask.lead)
+    personal = {name: value for name, value in said.items() if is_personal(name)}
     given = {} if draw.candidate is None else _with_rep(considered, draw.candidate)
     if draw.candidate is not None and draw.chances is not None:
         given |= _with_chances(case, draw.chances, draw.candidate)
@@ -30,8 +32,8 @@ def row_of(case: Case, draw: Draw) -> DecisionRow:
         spell_id=draw.decision_id,
         mode=in_force.mode,
         decided_at=considered.at,
-        lead_snapshot=answers.plain({name: value for name, value in ask.lead.items() if not is_personal(name)}),
-        personal=answers.plain({name: value for name, value in ask.lead.items() if is_personal(name)}),
+        lead_snapshot={name: value for name, value in said.items() if name not in personal},
+        personal=personal,
         roster_version=in_force.roster.version,
         policy_version=in_force.policy_version,
         model_version=in_force.loaded.version if in_force.loaded else None,

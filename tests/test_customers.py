@@ -1,5 +1,6 @@
 """One customer, however she is written down; and nothing plain in the keys by which she is found."""
 
+import phonenumbers
 import pytest
 from email_validator import EmailNotValidError, validate_email
 from hypothesis import example, given
@@ -90,3 +91,25 @@ LABELS = st.one_of(
 @example("kunde-1.example.com")
 def test_a_plain_domain_reads_as_the_library_reads_it(domain):
     assert normal_form("email", f"li@{domain}") == as_the_library_reads(f"li@{domain}".strip())
+
+
+# Countries with long and short codes, trunk prefixes that stay, go or are "1" and "8", and leading zeros that belong.
+@given(
+    st.from_regex(r"(\+|00)?(1|7|39|44|49|86|378|800|999)?[0-9 ().\-]{5,18}", fullmatch=True),
+    st.sampled_from([None, "US", "IT", "DE", "GB", "RU", "BR", "SM"]),
+)
+@example("+44 (0)20 7946-0958", None)
+@example("+39 06 698 1234.", "IT")
+@example("(030) 90-18.20", "DE")
+@example("+ 1 (200) 555-0101", None)
+def test_a_number_without_its_signs_is_the_number_that_the_library_reads_with_them(text, country):
+    digits = "".join(each for each in text if each.isdigit())
+    chinese = country is None and not text.startswith("+") and normal_form("phone", digits) == f"+86{digits[-11:]}"
+    if len(digits) < 7 or chinese:
+        return
+    try:
+        number = phonenumbers.parse(text.strip(), country)
+        expected = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    except phonenumbers.NumberParseException:
+        expected = digits
+    assert normal_form("phone", text, country=country) == expected

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.store.fold import Happening, Spell, SpellState, fold
+from data.store.fold import Happening, Spell, SpellState, begun, fold
 
 NINE = datetime(2026, 3, 2, 9, tzinfo=UTC)
 
@@ -29,6 +29,12 @@ def test_a_fresh_decision_is_open_and_holds_a_slot():
     assert one() == SpellState("D-1", "R-1", 1, "open", True, given_at=NINE, decided_at=NINE)
     assert one(rep=None) == SpellState("D-1", None, 1, "unassigned", False, decided_at=NINE)
     assert one(shadow=True) == SpellState("D-1", None, 1, "open", False, decided_at=NINE)
+
+
+@pytest.mark.parametrize("spell", [("R-1", NINE), ("R-1", NINE, True), (None, NINE, False, "pooled")])
+def test_what_has_begun_is_what_nothing_has_happened_to(spell):
+    begins = Spell("D-1", *spell)
+    assert begun(begins) == fold([begins], [])
 
 
 def test_won_closes_with_its_value_and_frees_the_slot():

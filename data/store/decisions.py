@@ -15,7 +15,7 @@ from data.store import counters, customers, outbox, personal, projection
 from data.store.columns import to_microseconds
 from data.store.decision_row import Decision, DecisionRow, Stored, from_columns, to_columns
 from data.store.engines import allow_long_reads
-from data.store.fold import Spell, SpellState, fold, waits
+from data.store.fold import Spell, SpellState, begun, waits
 from data.store.packing import unpack
 from data.store.quick import Quick
 from data.store.tables import answers, capacity_ledger, decision_states, decisions, lead_states
@@ -194,7 +194,7 @@ def _open_spell(tx: Connection, decision: DecisionRow) -> None:
         shadow=decision.mode == "shadow",
         waits=waits(decision.arm, decision.rep_id),
     )
-    state = fold([spell], [])
+    state = begun(spell)
     given = {"client_id": decision.client_id, "lead_id": decision.lead_id, "decision_id": decision.decision_id}
     claimed = _CLAIM_LEAD.row(tx, {**given, "standing": state.standing, "has_events": False})
     if claimed is None:

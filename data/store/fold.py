@@ -93,6 +93,11 @@ def fold(spells: Sequence[Spell], happenings: Iterable[Happening]) -> LeadState:
     return LeadState(tuple(draft.finished(last=draft is drafts[-1]) for draft in drafts), merged_into)
 
 
+def begun(spell: Spell) -> LeadState:
+    """The state of a lead with this spell alone, to which nothing has happened yet."""
+    return LeadState((_Draft(spell).finished(last=True),), None)
+
+
 def _places(spells: Sequence[Spell], happenings: Sequence[Happening]) -> Callable[[Happening], int]:
     """Which spell a happening belongs to: the one it names; a new owner, the latest by then; other events, the
     latest by then that gave the lead to somebody. What came before all of them belongs to the first.

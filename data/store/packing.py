@@ -10,6 +10,7 @@ import numpy as np
 _KINDS: dict[str, np.dtype[Any]] = {"f": np.dtype("<f8"), "b": np.dtype("?"), "i": np.dtype("<i8")}
 # Whole numbers that fit into less, as counts of leads do.
 _NARROW: dict[str, np.dtype[Any]] = {"t": np.dtype("i1"), "s": np.dtype("<i2")}
+_LIMITS = {kind: (np.iinfo(dtype).min, np.iinfo(dtype).max) for kind, dtype in _NARROW.items()}
 _STORED = {**_KINDS, **_NARROW}
 _ALIKE = {"F": "f", "B": "b", "I": "i"}  # kinds of vectors that hold one value throughout, which is kept once
 _LENGTH_BYTES = 4
@@ -30,24 +31,25 @@ def pack(vectors: Mapping[str, np.ndarray]) -> bytes:
             raise ValueError(f"{name} must be a vector of floats, whole numbers or booleans, got {array.dtype}")
         kind: str = array.dtype.kind
         own = array.astype(_KINDS[kind], copy=False)
-        bits = own.view(np.int64) if kind == "f" else own  # so that -0.0 stays another value than 0.0
-        if len(own) > 1 and bits[0] == bits[-1] and (bits == bits[0]).all():
-            kind, own = kind.upper(), own[:1]
+        told = own.tobytes()
+        first = told[: own.itemsize]
+        # Bytes, so that -0.0 stays another value than 0.0; where the last one differs there is no need to look at all.
+        if len(own) > 1 and told.endswith(first) and told == first * len(own):
+            kind, told = kind.upper(), first
         elif kind == "i" and len(own):
-            kind, own = _narrowed(own)
-        header.append((name, kind, len(array)))
-        parts.append(own.tobytes())
+            kind, told = _narrowed(own)
+        header.append((name, kind, len(own)))
+        parts.append(told)
     head = _head(tuple(header))
     return b"".join([len(head).to_bytes(_LENGTH_BYTES, "little"), head, *parts])
 
 
-def _narrowed(numbers: np.ndarray) -> tuple[str, np.ndarray]:
+def _narrowed(numbers: np.ndarray) -> tuple[str, bytes]:
     least, most = numbers.min(), numbers.max()
-    for kind, dtype in _NARROW.items():
-        limits = np.iinfo(dtype)
-        if limits.min <= least and most <= limits.max:
-            return kind, numbers.astype(dtype)
-    return "i", numbers
+    for kind, (lowest, highest) in _LIMITS.items():
+        if lowest <= least and most <= highest:
+            return kind, numbers.astype(_NARROW[kind]).tobytes()
+    return "i", numbers.tobytes()
 
 
 @lru_cache(maxsize=64)

@@ -36,7 +36,7 @@ class Quick:
             return conn.execute(self._statement, given).all()
         prepared = self._compiled or self._prepared(conn, given)
         found: list[Sequence[Any]] = _run(conn, "execute", prepared.sql, _bound(prepared, given)).fetchall()
-        return [_processed(row, prepared.results) for row in found] if prepared.results else found
+        return [_processed([*row], prepared.results) for row in found] if prepared.results else found
 
     def row(self, conn: Connection, given: Mapping[str, Any]) -> Sequence[Any] | None:
         """The first row, of one at most; None where there is none."""
@@ -78,8 +78,7 @@ def _bound(prepared: _Compiled, given: Mapping[str, Any]) -> Sequence[Any]:
     return _processed([given[name] for name in prepared.names], prepared.binds)
 
 
-def _processed(row: Sequence[Any], processes: Sequence[tuple[int, Process]]) -> Sequence[Any]:
-    values = list(row)
+def _processed(values: list[Any], processes: Sequence[tuple[int, Process]]) -> list[Any]:
     for place, process in processes:
         values[place] = process(values[place])
     return values

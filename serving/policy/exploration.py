@@ -30,7 +30,7 @@ def smoothed(probability: Floats, prices: Floats, available: Flags, exploration:
     if not len(free):
         raise ValueError("Nobody is available; ask for propensities only where somebody is.")
     kept = np.maximum(np.minimum(probability[free], 1 - 1e-9), 1e-9)
-    mean = float(kept.mean())
+    mean = float(kept.sum()) / len(free)
     if exploration.scale == "log_odds":
         # A price is in probability; at the mean, one point of probability is 1 / (p (1 - p)) of log-odds.
         worth = np.log(kept / (1 - kept)) - prices[free] / (mean * (1 - mean))
