@@ -8,16 +8,19 @@ from numpy.typing import NDArray
 
 from serving.consider import Considered
 from serving.encoding import encoded
-from serving.figure_rows import rows_of
+from serving.json_rows import Column
 from serving.policy.exploration import Flags
 from training.explain import Contribution
 
+try:
+    from serving.json_kernel import written
+except ImportError:  # no compiler was there when this was installed
+    from serving.json_rows import written
+
 MOST_EXPLAINED = 5  # reps who get reasons unasked
 MOST_NAMED = 50  # and of those whom the request names
-AFTER_FIGURES = (b',"uplift":{"value":', b',"low":', b',"high":', b"}")  # the probability, the uplift and its ends
-REVENUE = b',"expected_revenue":'
-EXPLAINED = b',"reasons":'
-UNEXPLAINED = EXPLAINED + b"[]},"
+UPLIFT, LOW, HIGH, REVENUE = b',"uplift":{"value":', b',"low":', b',"high":', b'},"expected_revenue":'
+EXPLAINED, UNEXPLAINED = b',"reasons":', b"[]}"
 UNKNOWN = b"null"
 
 
@@ -48,17 +51,11 @@ def listed(
     if not len(shown):
         return orjson.Fragment(b"[]")
     explained = min(len(shown), MOST_EXPLAINED if rep_ids is None else MOST_NAMED)
-    heads = considered.in_force.rep_heads[considered.places[shown], available[shown].astype(np.intp)].tolist()
-    tails = [UNEXPLAINED] * len(shown)
+    reasons = [UNEXPLAINED] * len(shown)
     for place, told in enumerate(_reasons(considered, shown[:explained], top_k)):
-        tails[place] = EXPLAINED + told + b"},"
-    columns = [heads, *_figures(considered, shown, value), tails]
-    pieces = [b""] * (len(columns) * len(shown))
-    for place, column in enumerate(columns):
-        pieces[place :: len(columns)] = column
-    pieces[0] = b"[" + pieces[0]
-    pieces[-1] = pieces[-1][:-1] + b"]"  # no comma after the last; one join, as copies of it all take their time
-    return orjson.Fragment(b"".join(pieces))
+        reasons[place] = told + b"}"
+    heads = considered.in_force.rep_heads[considered.places[shown], available[shown].astype(np.intp)].tolist()
+    return orjson.Fragment(written([heads, *_figures(considered, shown, value), EXPLAINED, reasons], len(shown)))
 
 
 def reason(part: Contribution, text: str) -> dict[str, object]:
@@ -72,18 +69,15 @@ def part_told(part: Contribution) -> dict[str, object]:
     return {"feature": part.feature, **value, "contribution": part.contribution, "kind": part.kind}
 
 
-def _figures(considered: Considered, shown: NDArray[np.intp], value: float | None) -> list[list[bytes]]:
-    """Of each her probability, uplift, low, high, and the revenue to be expected where it is known, as JSON."""
+def _figures(considered: Considered, shown: NDArray[np.intp], value: float | None) -> list[Column]:
+    """Of each her probability, uplift, low, high, and the revenue to be expected where it is known."""
     scores = considered.scores
     if scores is None:
-        return [[UNKNOWN.join((b"", *AFTER_FIGURES))] * len(shown)]
+        return [UNKNOWN, UPLIFT, UNKNOWN, LOW, UNKNOWN, HIGH, UNKNOWN, b"}"]
     told = scores.uplifts(considered.places[shown], considered.screening.eligible)
     probability = considered.probability[shown]
-    rows = rows_of(np.array([probability, told.value, told.low, told.high]), AFTER_FIGURES)
-    if value is None:
-        return [rows]
-    revenue = orjson.dumps(probability * value, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
-    return [rows, [REVENUE] * len(rows), revenue]
+    revenue = [b"}"] if value is None else [REVENUE, probability * value]
+    return [probability, UPLIFT, told.value, LOW, told.low, HIGH, told.high, *revenue]
 
 
 def _reasons(considered: Considered, explained: NDArray[np.intp], k: int) -> list[bytes]:

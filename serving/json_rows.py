@@ -1,0 +1,35 @@
+"""A table as a JSON list, written from its columns: a thousand reps are a few columns of texts and figures.
+
+`serving.json_kernel` is `written` compiled; where it could not be compiled, this serves in its place.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+# What every row has alike, or a text for each row, or a figure for each row.
+Column = bytes | list[bytes] | NDArray[np.float64]
+
+
+def written(columns: Sequence[Column], n: int) -> bytes:
+    """The list of n rows; a row is what its columns hold, one after the other.
+
+    Figures have at least 16 decimals; one that is not finite is null. Raises ValueError for a column of another length.
+    """
+    told = [[column] * n if isinstance(column, bytes) else _texts(column) for column in columns]
+    if any(len(column) != n for column in told):
+        raise ValueError(f"Every column must have {n} rows.")
+    return b"[" + b",".join(map(b"".join, zip(*told, strict=True))) + b"]"
+
+
+def _texts(column: list[bytes] | NDArray[np.float64]) -> list[bytes]:
+    return column if isinstance(column, list) else figures(column)
+
+
+def figures(column: NDArray[np.float64]) -> list[bytes]:
+    """Each figure with the digits that it needs."""
+    if not len(column):
+        return []
+    return orjson.dumps(np.ascontiguousarray(column), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
