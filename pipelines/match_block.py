@@ -23,10 +23,11 @@ from serving.policy.arms import drawn, fraction
 from serving.policy.eligibility import Screener
 from serving.policy.exploration import EARN, smoothed
 from serving.policy.limits import Limits
-from serving.policy.prices import SERVED, assign_jointly, shadow_prices
+from serving.policy.prices import assign_jointly, shadow_prices
 from serving.policy.rulebook import RuleBook
 from serving.policy.stream_prices import STEP, moved, serve_in_order, settled, usual_lead
 from serving.reasons import unassigned_text
+from serving.scorer import GRADES
 
 REASONS = 3
 NOBODY, FULL = "nobody is eligible", "nobody is free"
@@ -53,6 +54,12 @@ class Matching:
     def screener(self) -> Screener:
         """The hard rules, laid out for the roster."""
         return Screener(self.rules, self.scorer.scorer.reps)
+
+    @cached_property
+    def at_work(self) -> np.ndarray:
+        """Who is at work within the time in which a lead of each grade should be contacted, bool (4, n_reps)."""
+        minutes = self.rules.contact_within_minutes
+        return np.array([self.screener.working(self.at, minutes.minutes(grade)) for grade in GRADES])
 
     @cached_property
     def reasons(self) -> ReasonColumns:
@@ -119,33 +126,36 @@ def eligibility(leads: pd.DataFrame, probability: np.ndarray, matching: Matching
     The hard rules look at a few columns and, through the time within which a lead should be contacted, at its
     grade, so leads alike in these are screened once.
     """
-    rules, screener = matching.rules, matching.screener
+    screener = matching.screener
     classes, kinds = _kinds(leads, screener.columns())
     masks: list[np.ndarray] = []
-    found = np.empty(len(leads), dtype=np.intp)
+    found = np.empty(len(leads), dtype=np.int64)
     for kind, lead in enumerate(kinds):
         rows = np.flatnonzero(classes == kind)
         mask = screener.at_any_hour(lead, matching.at).eligible
-        if not rules.eligibility.working_hours or not mask.any():
+        by_grade = mask & matching.at_work
+        if (by_grade == by_grade[0]).all():
             found[rows] = len(masks)
-            masks.append(mask)
+            masks.append(by_grade[0])
             continue
-        grades = matching.scorer.grade(probability[rows][:, mask].mean(axis=1))
-        for grade in np.unique(grades):
+        grades = matching.scorer.grade(probability[np.ix_(rows, np.flatnonzero(mask))].mean(axis=1))
+        for grade, working in zip(GRADES, by_grade, strict=True):
             found[rows[grades == grade]] = len(masks)
-            masks.append(mask & screener.working(matching.at, rules.contact_within_minutes.minutes(str(grade))))
+            masks.append(working)
     return Screened(found, np.array(masks, dtype=bool).reshape(len(masks), len(screener.reps)))
 
 
 def _kinds(leads: pd.DataFrame, asked: Collection[str]) -> tuple[np.ndarray, list[dict[str, Any]]]:
     """Which leads are alike in the columns that the hard rules ask for, (n,), and one lead of each kind."""
     there = sorted(column for column in asked if column in leads)
-    if not there:
-        return np.zeros(len(leads), dtype=np.intp), [{}] if len(leads) else []
-    values = leads[there].astype(object).where(leads[there].notna(), None)
-    codes = values.groupby(there, sort=False, dropna=False).ngroup().to_numpy()
-    _, first = np.unique(codes, return_index=True)
-    return codes, [dict(values.iloc[row]) for row in first]
+    kinds = np.zeros(len(leads), dtype=np.int64)
+    for column in there:
+        codes, distinct = pd.factorize(leads[column])
+        kinds = kinds * (len(distinct) + 1) + codes + 1  # 0: missing
+        kinds, _ = pd.factorize(kinds)  # numbers no longer than there are leads
+    _, first = np.unique(kinds, return_index=True)
+    values = leads[there].iloc[first].astype(object)
+    return kinds, [dict(row) for _, row in values.where(values.notna(), None).iterrows()]
 
 
 def opening(matching: Matching, sample: Laid, free: np.ndarray, leads: int) -> Standing:
@@ -196,11 +206,11 @@ def give(matching: Matching, laid: Laid, standing: Standing) -> Given:
     """
     if matching.explore or not matching.scorer.scorer.model.speaks:
         return _draw(matching, laid, standing)
-    eligible = laid.screened.eligible()
-    worth = SERVED + laid.scores.probability - standing.prices
-    last = standing.unseen <= len(laid.leads)
+    probability, screened = laid.scores.probability, laid.screened
+    prices = np.where(screened.masks, standing.prices, np.inf)
     # Where slots are too few, a price near 1 says which leads are worth one; in the end whoever comes may have it.
-    rep, asked = serve_in_order(worth, eligible if last else eligible & (worth > 0), standing.left)
+    last = standing.unseen <= len(laid.leads)
+    rep, asked = serve_in_order(probability, prices, screened.classes, standing.left, always=last)
     share = len(rep) / max(standing.unseen, 1)
     most = np.minimum(standing.left, standing.most) * share
     prices = moved(standing.prices, asked, standing.least * share, most, standing.step)

@@ -22,7 +22,8 @@ from pipelines import match_block
 from pipelines.match_block import Matching, Screened
 from pipelines.match_parts import Parts
 from serving.block_scores import BlockScorer
-from serving.policy.prices import assign_jointly
+from serving.policy import stream_prices
+from serving.policy.prices import SERVED, assign_jointly
 from serving.policy.rulebook import default_rule_book
 from serving.policy.stream_prices import moved, serve_in_order, settled
 from serving.reasons import reason_text
@@ -121,10 +122,10 @@ def test_leads_of_a_kind_are_screened_as_each_alone(matching, leads):
 # The queue ------------------------------------------------------------------------------------------------------
 
 
-def one_by_one(worth, eligible, left):
+def one_by_one(worth, left, least):
     left, given = left.copy(), []
     for row in range(len(worth)):
-        open_ = np.where(eligible[row] & (left >= 1), worth[row], -np.inf)
+        open_ = np.where((left >= 1) & (worth[row] > least), worth[row], -np.inf)
         best = int(np.argmax(open_))
         given.append(best if np.isfinite(open_[best]) else -1)
         if given[-1] >= 0:
@@ -132,13 +133,18 @@ def one_by_one(worth, eligible, left):
     return given
 
 
+@pytest.mark.parametrize("at_once", [1, 100])
 @given(st.data(), st.integers(1, 12), st.integers(1, 5))
-def test_serving_at_once_ends_as_serving_one_by_one(data, n, m):
+def test_serving_at_once_ends_as_serving_one_by_one(at_once, data, n, m):
     worth = data.draw(arrays(float, (n, m), elements=st.floats(0, 1)))
-    eligible = data.draw(arrays(bool, (n, m)))
+    prices = data.draw(arrays(float, (3, m), elements=st.sampled_from([0.0, 0.1, 1.5, np.inf])))
+    classes = data.draw(arrays(np.int64, n, elements=st.integers(0, 2)))
     left = data.draw(arrays(float, m, elements=st.sampled_from([0.0, 1.0, 2.0, 3.0, np.inf])))
-    got, _ = serve_in_order(worth, eligible, left)
-    assert got.tolist() == one_by_one(worth, eligible, left)
+    always = data.draw(st.booleans())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stream_prices, "PAIRS_AT_ONCE", at_once)
+        got, _ = serve_in_order(worth, prices, classes, left, always=always)
+    assert got.tolist() == one_by_one(SERVED + worth - prices[classes], left, -np.inf if always else 0.0)
 
 
 def test_prices_follow_what_is_asked_for_by_hand():

@@ -4,41 +4,60 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.policy.exploration import Flags, Floats
+from serving.policy.prices import SERVED
 
 # Of the usual lead of the best rep over the next: how far a price moves where twice the slots are asked for. On worlds
 # of 6,000 leads and 60 reps, .3 kept .978 of the joint optimum's gain, 1 kept .964, and prices that stay .929.
 STEP = 0.3
 SETTLING = 80  # steps from no prices to those of a sample
+PAIRS_AT_ONCE = 100_000  # leads x reps: what is worked out for them stays in the processor's cache
 
 
-def serve_in_order(worth: Floats, eligible: Flags, left: Floats) -> tuple[NDArray[np.int64], Floats]:
+def serve_in_order(
+    probability: Floats, prices: Floats, classes: NDArray[np.int64], left: Floats, *, always: bool
+) -> tuple[NDArray[np.int64], Floats]:
     """Who gets each lead when one after another takes the best that is still free, (n,), and how many asked first.
 
     The first are indices of reps, -1: nobody; the second, (m,), how many leads had each rep for their best.
 
-    worth : (n, m), what each rep is worth to the lead, the slot's price taken off; eligible : bool (n, m);
-    left : (m,) free slots. All leads ask for their best at once; where too many ask for one rep, the later ones ask
-    again, and an earlier one that comes back takes the place of a later one (Gale & Shapley, 1962): the outcome is
-    that of the queue.
+    probability : (n, m); prices : (n_classes, m), of a rep's slot to the leads of a class, inf: not for them;
+    classes : int (n,); left : (m,) free slots; always : even a slot that is dearer than a lead is worth is taken.
+    All leads ask for their best at once; where too many ask for one rep, the later ones ask again, and an earlier
+    one that comes back takes the place of a later one (Gale & Shapley, 1962): the outcome is that of the queue.
     """
-    n, m = worth.shape
-    open_ = np.where(eligible & (left >= 1), worth, -np.inf)
-    asked = _best(open_)
+    n, m = probability.shape
+    prices, least = np.where(left >= 1, prices, np.inf), -np.inf if always else 0.0
+    asked = _best(probability, SERVED, prices, classes, least)
+    refused = np.zeros((n, m), dtype=bool)
     count = first = np.bincount(asked[asked >= 0], minlength=m)
     while np.any(count > left):
         order = np.argsort(asked, kind="stable")
         among = asked[order]
         place = np.arange(n) - np.searchsorted(among, np.arange(m))[np.maximum(among, 0)]
         turned = order[(among >= 0) & (place >= left[np.maximum(among, 0)])]
-        open_[turned, asked[turned]] = -np.inf
-        asked[turned] = _best(open_[turned])
+        refused[turned, asked[turned]] = True
+        others = np.where(refused[turned], -np.inf, probability[turned])
+        asked[turned] = _best(others, SERVED, prices, classes[turned], least)
         count = np.bincount(asked[asked >= 0], minlength=m)
     return asked, first.astype(float)
 
 
-def _best(worth: Floats) -> NDArray[np.int64]:
-    best = np.argmax(worth, axis=1)
-    best[np.isneginf(worth[np.arange(len(worth)), best])] = -1
+def _best(
+    probability: Floats, served: float, prices: Floats, classes: NDArray[np.int64], least: float
+) -> NDArray[np.int64]:
+    """The rep who is worth most to each lead after the price, (n,); -1: nobody is worth more than `least`.
+
+    served : what being served at all is worth, beside the probability.
+    """
+    n, m = probability.shape
+    best = np.empty(n, dtype=np.int64)
+    rows = max(PAIRS_AT_ONCE // m, 1)
+    for begin in range(0, n, rows):
+        some = slice(begin, begin + rows)
+        worth = probability[some] + served
+        worth -= prices[classes[some]]
+        found = np.argmax(worth, axis=1)
+        best[some] = np.where(worth[np.arange(len(found)), found] > least, found, -1)
     return best
 
 
@@ -49,8 +68,9 @@ def settled(probability: Floats, eligible: Flags, capacity: Floats, floors: Floa
     """
     worth = np.where(eligible, probability, -np.inf)
     prices, step = np.zeros(probability.shape[1]), usual_lead(worth)
+    alike = np.zeros(len(worth), dtype=np.int64)
     for number in range(SETTLING):
-        best = _best(worth - prices)
+        best = _best(worth, 0.0, prices[None], alike, -np.inf)
         asked = np.bincount(best[best >= 0], minlength=len(prices)).astype(float)
         # Large steps first, to come near; the last ones are those of the stream.
         prices = moved(prices, asked, floors, capacity, step * (STEP + 3 * (1 - number / SETTLING) ** 2))
