@@ -148,14 +148,16 @@ def eligibility(leads: pd.DataFrame, probability: np.ndarray, matching: Matching
 def _kinds(leads: pd.DataFrame, asked: Collection[str]) -> tuple[np.ndarray, list[dict[str, Any]]]:
     """Which leads are alike in the columns that the hard rules ask for, (n,), and one lead of each kind."""
     there = sorted(column for column in asked if column in leads)
+    if not there:
+        return np.zeros(len(leads), dtype=np.int64), [{}] if len(leads) else []
     kinds = np.zeros(len(leads), dtype=np.int64)
     for column in there:
         codes, distinct = pd.factorize(leads[column])
         kinds = kinds * (len(distinct) + 1) + codes + 1  # 0: missing
         kinds, _ = pd.factorize(kinds)  # numbers no longer than there are leads
     _, first = np.unique(kinds, return_index=True)
-    values = leads[there].iloc[first].astype(object)
-    return kinds, [dict(row) for _, row in values.where(values.notna(), None).iterrows()]
+    values = [[None if pd.isna(value) else value for value in leads[column].iloc[first]] for column in there]
+    return kinds, [dict(zip(there, row, strict=True)) for row in zip(*values, strict=True)]
 
 
 def opening(matching: Matching, sample: Laid, free: np.ndarray, leads: int) -> Standing:

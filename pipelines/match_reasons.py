@@ -115,9 +115,9 @@ def _values(
     if term.kind == "overall" or term.feature not in leads:
         return np.zeros(len(leads), dtype=np.intp), [None]
     codes, distinct = by_value(leads[term.feature])
-    values = pd.Series(distinct, dtype=object)
-    told = [*values.where(values.notna(), None), None]
-    return np.where(codes < 0, len(told) - 1, codes), told
+    values = pd.Series(distinct, dtype=object).to_numpy(copy=True)
+    values[pd.isna(values)] = None
+    return np.where(codes < 0, len(values), codes), [*values, None]
 
 
 def _points(share: np.ndarray, language: Language) -> pa.Array:

@@ -337,14 +337,20 @@ def test_only_what_is_asked_for_is_read_and_the_dates_beside_it(tmp_path, suffix
     assert some["region"].tolist()[0] == "North"
 
 
-@given(st.lists(st.integers(0, 30), min_size=1, max_size=60), st.integers(1, 7))
-def test_an_id_is_taken_once_however_far_apart_its_rows_are(numbers, rows):
-    with TemporaryDirectory() as folder:
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=60), st.integers(1, 7), st.integers(1, 30))
+def test_a_block_holds_its_rows_without_ids_that_stood_before(numbers, rows, at_once):
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lead_blocks, "READ_ROWS", at_once)
         path = Path(folder) / "new.parquet"
         pd.DataFrame({"lead_id": [f"L-{one}" for one in numbers]}).to_parquet(path)
-        kept, refused = read(path, Path(folder), rows)
-    assert kept["lead_id"].tolist() == [f"L-{one}" for one in dict.fromkeys(numbers)]
-    assert len(kept) + len(refused) == len(numbers)
+        blocks = list(LeadFile(path, Description(), Path(folder), []).blocks(rows))
+    first = {one: row for row, one in reversed(list(enumerate(numbers)))}
+    for begin, block in zip(range(0, len(numbers), rows), blocks, strict=True):
+        inside = range(begin, min(begin + rows, len(numbers)))
+        kept = [row for row in inside if first[numbers[row]] == row]
+        assert block.leads["lead_id"].tolist() == [f"L-{numbers[row]}" for row in kept]
+        assert block.line.tolist() == [row + 1 for row in kept]
+        assert block.refused["line"].tolist() == [row + 1 for row in inside if row not in kept]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import io
 import zlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO, overload
 
@@ -30,6 +31,7 @@ from data.intake.rows import Rows, gathered, joined
 from data.names import plain
 
 SPOOLED_ROWS = 20_000  # of a CSV, in memory at once
+READ_ROWS = 20_000  # that are read and checked at once, in whole blocks
 LINE = "\ue000line"  # the spool's column of line numbers: no file has a column of this name
 AHEAD = 1_000  # lines read at once
 
@@ -39,7 +41,16 @@ class Block:
     """Some rows of the file, in its order."""
 
     leads: pd.DataFrame  # lead_id, created_at (NaT: not given), at_days, the attributes asked for as they were written
+    line: np.ndarray  # int (n,): where each lead stands
     refused: pd.DataFrame  # file, line, reason
+
+    def cut(self, begins: np.ndarray) -> Iterator["Block"]:
+        """The block in parts, each from one of the lines given to the next."""
+        kept = [*np.searchsorted(self.line, begins), len(self.line)]
+        refused = [*np.searchsorted(self.refused["line"], begins), len(self.refused)]
+        for (begin, end), (first, last) in zip(pairwise(kept), pairwise(refused), strict=True):
+            leads = self.leads.iloc[begin:end].reset_index(drop=True)
+            yield Block(leads, self.line[begin:end], self.refused.iloc[first:last])
 
 
 class LeadFile:
@@ -72,15 +83,14 @@ class LeadFile:
     def blocks(self, rows: int) -> Iterator[Block]:
         """The file in blocks of at most so many rows; a lead that stood in an earlier block is set aside."""
         known = np.empty(0, dtype=np.uint64)
-        early = [Source(self.name, pd.DataFrame(), np.empty(0, dtype=np.int64), tuple(self._refused))]
-        for source in self._sources(rows):
-            block, ids = self._clean(source, known)
-            if self._refused and early:
-                lost = gathered(early)
-                block = replace(block, refused=joined([*lost.refused, block.refused]))
-            early = []
+        lost = gathered([Source(self.name, pd.DataFrame(), np.empty(0, dtype=np.int64), tuple(self._refused))]).refused
+        # Several blocks are read at once, for a column of a block costs about as much as that of many.
+        for source in self._sources(rows * max(READ_ROWS // rows, 1)):
+            cleaned, ids = self._clean(source, known)
             known = np.sort(np.concatenate([known, np.sort(ids)]), kind="stable")  # a merge of two sorted runs
-            yield block
+            for block in cleaned.cut(source.line[::rows]):
+                yield replace(block, refused=joined([*lost, block.refused]))
+                lost = []
 
     def sample(self, rows: np.ndarray) -> pd.DataFrame:
         """The leads on the given rows of the file, rising; without those that are set aside."""
@@ -125,7 +135,7 @@ class LeadFile:
         again = known.take(np.searchsorted(known, ids), mode="clip") == ids if len(known) else np.zeros(len(ids), bool)
         rows.refuse(again, "duplicate lead_id: it stands already on an earlier row")
         leads = clean_leads(rows, renamed, self._description, dates_needed=False)
-        return Block(leads, joined(rows.refused)), ids
+        return Block(leads, rows.line, joined(rows.refused)), ids
 
     def _day_first(self) -> bool | None:
         """Whether numeric dates are day first, from the whole file; as stated where it is stated."""
