@@ -8,12 +8,19 @@ holds its answers equal to `Booster.predict`, bit for bit.
 import ctypes
 import importlib.util
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from training.tree_paths import tree_paths
+
+try:
+    from training.shap_kernel import ShapKernel
+except ImportError:  # no compiler was there when this was installed: LightGBM's own, several times as slow
+    ShapKernel = None
 
 RAW_SCORE, CONTRIBUTIONS = 1, 3  # what is predicted, in the library's numbers
 FLOAT64, ROW_MAJOR = 1, 1
@@ -35,7 +42,16 @@ class SavedTrees:
         self._call("LGBM_BoosterGetNumFeature", self._booster, ctypes.byref(columns))
         self._columns = columns.value
         self._log_odds_of_row = _RowCall(self._booster, RAW_SCORE, self._columns, 1)
-        self._contributions_of_row = _RowCall(self._booster, CONTRIBUTIONS, self._columns, self._columns + 1)
+        self._contributions_of_row = self._explainer()
+
+    def _explainer(self) -> Callable[[Sequence[float] | np.ndarray], np.ndarray]:
+        """TreeSHAP of a row without its last column: compiled where that could be, else LightGBM's own."""
+        paths = tree_paths(self.text) if ShapKernel else None
+        if paths is None:
+            own = _RowCall(self._booster, CONTRIBUTIONS, self._columns, self._columns + 1)
+            return lambda row: np.array(own(row))
+        kernel = ShapKernel(paths, self._columns)
+        return lambda row: kernel(np.array([*row, 0.0]))
 
     def __del__(self) -> None:
         """Give the trees' memory back."""
@@ -60,7 +76,7 @@ class SavedTrees:
 
     def contributions_of(self, row: Sequence[float] | np.ndarray) -> np.ndarray:
         """TreeSHAP of one lead, shape (n_features + 1,)."""
-        return self._with_base(np.array(self._contributions_of_row(row)))
+        return self._with_base(self._contributions_of_row(row))
 
     def _with_base(self, values: np.ndarray) -> np.ndarray:
         parts = values[:-1].copy()
