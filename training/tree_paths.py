@@ -5,6 +5,7 @@ So laid out, a leaf's part in TreeSHAP is a product over its features, and no tr
 
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -82,7 +83,7 @@ class _Collected:
                 by_feature.setdefault(int(features[node]), []).append((before + node, left, share))
             self._leaves.append((values[leaf], len(by_feature)))
             for feature, own in by_feature.items():
-                self._path.append((feature, float(np.prod([share for _, _, share in own])), len(own)))
+                self._path.append((feature, prod(share for _, _, share in own), len(own)))
                 self._steps += [(node, left) for node, left, _ in own]
 
     def paths(self) -> TreePaths:
