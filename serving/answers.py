@@ -87,7 +87,7 @@ def parts_of_uplift(considered: Considered, candidate: int, k: int | None = 5) -
     parts = scores.reasons(place, considered.screening.eligible, k) if k else []
     return {
         "probability": _shown(considered, candidate),
-        "uplift": asdict(interval),
+        "uplift": {"value": interval.value, "low": interval.low, "high": interval.high},
         "reasons": [reason(part, texts.of_rep(place, part)) for part in parts],
     }
 
@@ -193,7 +193,7 @@ def _likeliest(considered: Considered, most: int) -> list[int]:
     probability = considered.probability
     first = np.arange(len(probability))
     if len(first) > most:  # as many, and whoever equals the last of them
-        first = np.flatnonzero(probability >= np.partition(probability, -most)[-most])
+        first = (probability >= np.partition(probability, -most)[-most]).nonzero()[0]
     ranks = considered.in_force.roster.id_ranks[considered.places[first]]
     return first[np.lexsort((ranks, -probability[first]))[:most]].tolist()
 
@@ -207,12 +207,12 @@ def _over(considered: Considered, chances: Chances, candidate: int) -> dict[str,
     others[candidate] = False
     if considered.scores is None or not considered.in_force.distinguishes or not others.any():
         return None
-    likeliest = int(np.argmax(np.where(others, considered.probability, -np.inf)))
+    likeliest = int(np.where(others, considered.probability, -np.inf).argmax())
     # Only the best after prices owes the lead to them; in any other arm it was a draw or a rule.
     best = chances.arm(candidate) == "model"
     price_decided = bool(best and considered.probability[likeliest] > considered.probability[candidate])
     prices = chances.prices / chances.relative_value  # in leads of this one's worth
-    next_best = int(np.argmax(np.where(others, considered.probability - prices, -np.inf)))
+    next_best = int(np.where(others, considered.probability - prices, -np.inf).argmax())
     other = likeliest if price_decided else next_best
     gain = considered.probability[candidate] - considered.probability[other]
     reps: Sequence[Rep] = considered.candidates

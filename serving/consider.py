@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -163,7 +163,7 @@ def consider(
 
     reps = in_force.roster.reps
     screening = in_force.screener.screen(lead, at=at, minutes_for=minutes_for, had_it=had_it)
-    places = np.flatnonzero(screening.eligible)
+    places = screening.eligible.nonzero()[0]
     everybody = len(places) == len(reps)
     candidates = reps if everybody else tuple(map(reps.__getitem__, places.tolist()))
     if scores is None or not len(places):
@@ -267,9 +267,9 @@ def _state(considered: Considered, loads: RosterLoads, seen: Seen, available: Fl
         won, closed = np.array([seen.records.get(rep_id, (0, 0)) for rep_id in rep_ids], dtype=np.int64).T
     hours = None
     if seen.response_hours is not None:
-        hours = np.full(len(rep_ids), np.nan)
+        hours = _unknown(len(rep_ids))
         if seen.response_hours:
-            hours[:] = [seen.response_hours.get(rep_id, np.nan) for rep_id in rep_ids]
+            hours = np.array([seen.response_hours.get(rep_id, np.nan) for rep_id in rep_ids], dtype=float)
     return State(
         open_leads=loads.open[considered.places],
         today=loads.today[considered.places],
@@ -283,3 +283,11 @@ def _state(considered: Considered, loads: RosterLoads, seen: Seen, available: Fl
             considered.places, considered.at, rules.newcomers, rules.absence, available=available
         ),
     )
+
+
+@lru_cache(maxsize=8)
+def _unknown(many: int) -> Floats:
+    """So many numbers that nobody knows. Not to be changed."""
+    unknown = np.full(many, np.nan)
+    unknown.flags.writeable = False
+    return unknown

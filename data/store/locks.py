@@ -17,7 +17,7 @@ class WriterTurn:
     """The right to write to one SQLite file. The kernel takes it back from a process that is killed."""
 
     def __init__(self, lock_file: Path) -> None:
-        self._lock_file = lock_file
+        self._lock_file = str(lock_file)
         self._threads = threading.Lock()
 
     @contextmanager

@@ -33,9 +33,9 @@ def mixture(control: Floats, policy: Floats, share: float) -> Floats:
 
 def drawn(propensities: Floats, point: float) -> int:
     """Index of the rep whose stretch of the cumulated propensities holds `point` in [0, 1)."""
-    total = np.cumsum(propensities)
+    total = propensities.cumsum()
     if not total[-1] > 0:
         raise ValueError("Nobody to draw from: every propensity is 0. Check that a rep is available first.")
-    place = int(np.searchsorted(total, point * total[-1], side="right"))
+    place = int(total.searchsorted(point * total[-1], side="right"))
     # Rounding may put the point on the very end; the last rep with a chance is meant then.
     return place if place < len(total) else int(np.flatnonzero(propensities)[-1])

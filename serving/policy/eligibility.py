@@ -39,6 +39,8 @@ class Screener:
         self._rules = rules.eligibility
         self._ids = np.array([rep.rep_id for rep in reps], dtype=object)
         self._place = {rep.rep_id: place for place, rep in enumerate(reps)}
+        self._everybody = np.ones(len(self.reps), dtype=bool)
+        self._everybody.flags.writeable = False
         self._active = np.array([rep.active for rep in reps], dtype=bool)
         self._hired = _instants([rep.hired_at for rep in reps], -np.inf)
         self._left = _instants([rep.left_at for rep in reps], np.inf)
@@ -75,7 +77,7 @@ class Screener:
 
     def at_any_hour(self, lead: Mapping[str, Any], at: datetime, had_it: Sequence[str] = ()) -> Screening:
         """The same, whatever the working hours."""
-        left, excluded = np.ones(len(self.reps), dtype=bool), dict[str, tuple[str, ...]]()
+        left, excluded = self._everybody, dict[str, tuple[str, ...]]()
         for why, passes, waived_if_nobody in self._asked(lead, at, had_it):
             if passes.all():  # mostly so, and then there is nothing to note
                 continue
@@ -89,7 +91,7 @@ class Screener:
     def working(self, at: datetime, minutes: int) -> Flags:
         """Who is at work at some moment of the next minutes, shape (n_reps,); all where hours do not matter."""
         if not self._rules.working_hours:
-            return np.ones(len(self.reps), dtype=bool)
+            return self._everybody
         return self._shifts.working(at, at + timedelta(minutes=minutes))
 
     def _noted(self, excluded: Mapping[str, tuple[str, ...]], out: Flags, why: str) -> dict[str, tuple[str, ...]]:

@@ -26,7 +26,7 @@ EARN = Exploration(uniform=0.03, temperature=0.03, scale="mean_probability")
 
 def smoothed(probability: Floats, prices: Floats, available: Flags, exploration: Exploration) -> Floats:
     """Propensities, shape (m,): near the best of `probability - prices`, never nothing for an available rep."""
-    free = np.flatnonzero(available)
+    free = available.nonzero()[0]
     if not len(free):
         raise ValueError("Nobody is available; ask for propensities only where somebody is.")
     kept = np.maximum(np.minimum(probability[free], 1 - 1e-9), 1e-9)
