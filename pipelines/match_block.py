@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from data.roster import Rep
 from features.columns import SECONDS_A_DAY
@@ -253,13 +254,10 @@ def described(matching: Matching, laid: Laid, given: Given) -> pa.Table:
     scorer, rep = matching.scorer.scorer, given.rep
     figures = matching.scorer.figures(laid.scores, laid.screened, rep, matching.at_days)
     served = rep >= 0
-    ids = np.array([*scorer.rep_ids, None], dtype=object)
     baseline = np.where(served, figures.baseline, 0.0)
-    why = {some: unassigned_text(FULL if some else NOBODY, matching.rules.language) for some in (True, False)}
-    somebody = np.asarray(laid.screened.masks.any(axis=1))[laid.screened.classes]
     columns: dict[str, Any] = {
-        "lead_id": laid.leads["lead_id"].to_numpy(dtype=object),
-        "rep_id": ids[rep],
+        "lead_id": laid.leads["lead_id"],
+        "rep_id": pa.array(scorer.rep_ids, type=pa.string()).take(pa.array(rep, mask=~served)),
         "probability": figures.probability,
         "baseline_probability": figures.baseline,
         "uplift": figures.uplift,
@@ -267,11 +265,11 @@ def described(matching: Matching, laid: Laid, given: Given) -> pa.Table:
         "uplift_high": figures.high,
         "lead_score": pa.array(matching.scorer.lead_score(baseline), mask=~served),
         "grade": pa.array(matching.scorer.grade(baseline), mask=~served),
-        "arm": [("model" if one else None) for one in served],
+        "arm": pc.if_else(served, "model", None),
         "propensity": given.chance,
+        **_reasons(matching, laid, given, figures.shares),
+        "unassigned_reason": pc.if_else(served, None, _why_not(matching, laid)),
     }
-    columns |= _reasons(matching, laid, given, figures.shares)
-    columns["unassigned_reason"] = [None if s else why[bool(some)] for s, some in zip(served, somebody, strict=True)]
     if scorer.model.value_model is not None:
         value = np.where(served, scorer.model.value_model.expected(laid.scores.leads), np.nan)
         columns |= {"expected_value": value, "expected_revenue": figures.probability * value}
@@ -281,6 +279,13 @@ def described(matching: Matching, laid: Laid, given: Given) -> pa.Table:
          else pa.array(columns[f.name], type=f.type, from_pandas=True) for f in wanted],
         schema=wanted,
     )  # fmt: skip
+
+
+def _why_not(matching: Matching, laid: Laid) -> pa.Array:
+    """Why a lead went to nobody, where it did."""
+    nobody, full = (unassigned_text(why, matching.rules.language) for why in (NOBODY, FULL))
+    somebody = np.asarray(laid.screened.masks.any(axis=1))[laid.screened.classes]
+    return pc.if_else(somebody, full, nobody)
 
 
 def _reasons(matching: Matching, laid: Laid, given: Given, shares: np.ndarray) -> dict[str, pa.Array]:

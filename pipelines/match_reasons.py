@@ -12,9 +12,21 @@ import pyarrow.compute as pc
 
 from data.roster import Rep
 from features.columns import by_value, tokens_of
-from serving.reasons import NAME_HERE, POINTS_HERE, Language, ReasonTexts, points_text, stated
-from training.explain import Term
+from serving.reasons import (
+    MOST_WORDINGS,
+    NAME_HERE,
+    POINTS_HERE,
+    Language,
+    kept_apart,
+    name_of,
+    points_text,
+    stated,
+    wording,
+)
+from training.explain import Contribution, Term
 
+Pieces = tuple[str, str | None, str]  # before the rep's name, between it and the points (None: no name), after them
+NOBODY = np.empty(0, dtype=np.intp)
 POINT_STEP = 0.0005  # in probability: between multiples of it all differences have the same figure
 
 
@@ -24,17 +36,17 @@ class Seen:
 
     codes: np.ndarray  # int (n_terms, n): which of `values` a lead has
     values: list[Any]  # of all terms under one another; None: missing
-    term: np.ndarray  # int (n_values,): whose value it is
+    term: list[int]  # whose value it is
 
 
 class ReasonColumns:
-    """What `ReasonTexts` says of one lead's parts, for many leads at once; wordings are kept from block to block."""
+    """What `reason_text` says of one lead's parts, for many leads at once; wordings are kept from block to block."""
 
     def __init__(self, reps: Sequence[Rep], terms: Sequence[Term], language: Language) -> None:
-        self._terms, self._language = terms, language
-        self._writer = ReasonTexts(reps, terms, language)
-        self._names = pa.array(self._writer.names, type=pa.string())
+        self._reps, self._terms, self._language = reps, terms, language
+        self._names = pa.array([name_of(rep) for rep in reps], type=pa.string())
         self._stating = _stating(reps)
+        self._known: dict[tuple[Any, ...], Pieces] = {}
 
     def columns(
         self, leads: pd.DataFrame, rep: np.ndarray, shares: np.ndarray, days_here: Sequence[int | None], *, most: int
@@ -58,16 +70,16 @@ class ReasonColumns:
         sizes = [len(values) for _, values in each]
         codes = [codes + begin for (codes, _), begin in zip(each, np.cumsum([0, *sizes]), strict=False)]
         values = list(chain.from_iterable(values for _, values in each))
-        return Seen(np.array(codes), values, np.repeat(np.arange(len(self._terms)), sizes))
+        return Seen(np.array(codes), values, np.repeat(np.arange(len(self._terms)), sizes).tolist())
 
     def _texts(self, seen: Seen, rep: np.ndarray, code: np.ndarray, share: np.ndarray) -> pa.Array:
         """The sentence of each part, (n,); `code` : which of the values seen stands behind it."""
-        good = share >= 0
-        alike = (code * 2 + good) * (len(self._stating) + 1) + self._fits(seen, code)[code, rep]
-        _, first, wording = np.unique(alike, return_index=True, return_inverse=True)
-        pieces = [self._pieces(seen, *one) for one in zip(code[first], good[first], rep[first], strict=True)]
+        good, fit = share >= 0, self._fits(seen, code)[code, rep]
+        one, which = _one_each((code * 2 + good) * (len(self._stating) + 1) + fit)
+        alike = zip(code[one].tolist(), good[one].tolist(), fit[one].tolist(), rep[one].tolist(), strict=True)
+        pieces = [self._pieces(seen, *each) for each in alike]
         before, between, after = (
-            pa.array([each[place] for each in pieces], type=pa.string()).take(pa.array(wording)) for place in range(3)
+            pa.array([each[place] for each in pieces], type=pa.string()).take(which) for place in range(3)
         )
         name = self._names.take(pc.if_else(between.is_valid(), pa.array(rep), None))
         points = _points(share, self._language)
@@ -79,23 +91,43 @@ class ReasonColumns:
         Nothing else of a rep but her name changes a wording.
         """
         fits = np.zeros((len(seen.values), len(self._names)), dtype=np.int8)
-        for one in np.unique(code):
+        for one in np.flatnonzero(np.bincount(code, minlength=len(fits))).tolist():
             if self._terms[seen.term[one]].kind == "match":
                 asked = [token.casefold() for token in tokens_of(seen.values[one]) or ()]
                 for place, by_word in self._stating:
                     for word in asked:
-                        fits[one, by_word.get(word, [])] = place
+                        fits[one, by_word.get(word, NOBODY)] = place
         return fits
 
-    def _pieces(self, seen: Seen, code: int, good: bool, rep: int) -> tuple[str, str | None, str]:
-        """A wording around the name and the points, in this order; without a name the second piece is None."""
-        wording = self._writer.wording(rep, seen.term[code], seen.values[code], good)
-        start, _, after = wording.partition(POINTS_HERE)
-        before, name, between = start.partition(NAME_HERE)
-        return before, between if name else None, after
+    def _pieces(self, seen: Seen, code: int, good: bool, fit: int, rep: int) -> Pieces:
+        """The wording of a value's part; `rep` : one of those with this fit."""
+        value, term = seen.values[code], seen.term[code]
+        key = (term, good, fit, *kept_apart(value))
+        known = self._known.get(key)
+        if known is None:
+            if len(self._known) >= MOST_WORDINGS:
+                self._known.clear()
+            feature, kind = self._terms[term]
+            part = Contribution(feature, value, 1.0 if good else -1.0, kind)
+            known = self._known[key] = _cut(wording(part, self._reps[rep], self._language))
+        return known
 
 
-def _stating(reps: Sequence[Rep]) -> list[tuple[int, dict[str, list[int]]]]:
+def _cut(worded: str) -> Pieces:
+    start, _, after = worded.partition(POINTS_HERE)
+    before, name, between = start.partition(NAME_HERE)
+    return before, between if name else None, after
+
+
+def _one_each(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where each distinct key stands at one of its places, (k,), and which of them each place has, (n,)."""
+    which, distinct = pd.factorize(keys)
+    one = np.empty(len(distinct), dtype=np.intp)
+    one[which] = np.arange(len(keys))
+    return one, which
+
+
+def _stating(reps: Sequence[Rep]) -> list[tuple[int, dict[str, np.ndarray]]]:
     """Who states which word in each of the roster's columns, numbered from 1; the first column comes last."""
     by_column: dict[str, dict[str, list[int]]] = {}
     for place, rep in enumerate(reps):
@@ -103,7 +135,8 @@ def _stating(reps: Sequence[Rep]) -> list[tuple[int, dict[str, list[int]]]]:
             by_word = by_column.setdefault(column, {})
             for word in words:
                 by_word.setdefault(word, []).append(place)
-    return list(enumerate(by_column.values(), start=1))[::-1]
+    arrays = [{word: np.array(places) for word, places in by_word.items()} for by_word in by_column.values()]
+    return list(enumerate(arrays, start=1))[::-1]
 
 
 def _values(
@@ -126,6 +159,5 @@ def _points(share: np.ndarray, language: Language) -> pa.Array:
     # On a multiple itself rounding could tell wrongly on which side it lies: such a difference is one of its own.
     near = np.abs(steps - np.rint(steps)) < 1e-6
     figures = np.where(near, share, np.floor(steps) + 2 / POINT_STEP)  # a difference is never above 1
-    _, first, figure = np.unique(figures, return_index=True, return_inverse=True)
-    written = [points_text(one, language) for one in share[first].tolist()]
-    return pa.array(written, type=pa.string()).take(pa.array(figure))
+    one, which = _one_each(figures)
+    return pa.array([points_text(each, language) for each in share[one].tolist()], type=pa.string()).take(which)

@@ -34,46 +34,41 @@ class ReasonTexts:
     def __init__(
         self, reps: Sequence[Rep], terms: Sequence[Term], language: Language, *, most: int = MOST_WORDINGS
     ) -> None:
-        self.names = [name_of(rep) for rep in reps]
         self._reps, self._terms, self._language, self._most = reps, terms, language, most
+        self._names = [name_of(rep) for rep in reps]
         self._known: dict[tuple[Any, ...], str] = {}
-
-    def wording(self, rep: int, term: int, value: Any, good: bool) -> str:
-        """How `reason_text` puts one term at the value seen, with marks where the name and the points stand.
-
-        good : whether the contribution speaks for the rep.
-        """
-        named = self._terms[term]
-        return self._of_rep(rep, Contribution(named.feature, value, 1.0 if good else -1.0, named.kind))
 
     def of_rep(self, rep: int, part: Contribution) -> str:
         """As `reason_text` puts a contribution to the uplift of the rep at this place."""
-        return self._filled(self._of_rep(rep, part), part, self.names[rep])
+        # What a rep states of herself changes the wording of a match; elsewhere only her name is put in.
+        own = rep if part.kind == "match" else -1
+        return self._filled(own, part, lambda: _sentence(part, self._reps[rep], self._language), self._names[rep])
 
     def of_lead(self, part: Contribution) -> str:
         """As `lead_text` puts a contribution to the lead's own probability."""
-        wording = self._wording(LEAD_S_OWN, part, lambda: _lead_sentence(part, self._language))
-        return self._filled(wording, part, "")
+        return self._filled(LEAD_S_OWN, part, lambda: _lead_sentence(part, self._language), "")
 
-    def _of_rep(self, rep: int, part: Contribution) -> str:
-        # What a rep states of herself changes the wording of a match; elsewhere only her name is put in.
-        own = rep if part.kind == "match" else -1
-        return self._wording(own, part, lambda: _sentence(part, self._reps[rep], self._language))
-
-    def _wording(self, own: int, part: Contribution, sentence: Callable[[], str]) -> str:
-        value, kind = part.value, type(part.value)
-        # 1, 1.0 and True are equal to Python, but are not worded alike.
-        key = (own, part.feature, part.kind, kind, repr(value) if kind is list else value, part.contribution >= 0)
-        wording = self._known.get(key)
-        if wording is None:
+    def _filled(self, own: int, part: Contribution, sentence: Callable[[], str], name: str) -> str:
+        key = (own, part.feature, part.kind, *kept_apart(part.value), part.contribution >= 0)
+        pattern = self._known.get(key)
+        if pattern is None:
             if len(self._known) >= self._most:
                 self._known.clear()
-            wording = self._known[key] = _fill(sentence(), part, self._language, rep=NAME_HERE, points=POINTS_HERE)
-        return wording
-
-    def _filled(self, wording: str, part: Contribution, name: str) -> str:
+            pattern = self._known[key] = _fill(sentence(), part, self._language, rep=NAME_HERE, points=POINTS_HERE)
         points = points_text(part.contribution, self._language)
-        return wording.replace(NAME_HERE, name).replace(POINTS_HERE, points)
+        return pattern.replace(NAME_HERE, name).replace(POINTS_HERE, points)
+
+
+def wording(contribution: Contribution, rep: Rep, language: Language) -> str:
+    """`reason_text` with NAME_HERE and POINTS_HERE in their places: one for all contributions of the same sign."""
+    sentence = _sentence(contribution, rep, language)
+    return _fill(sentence, contribution, language, rep=NAME_HERE, points=POINTS_HERE)
+
+
+def kept_apart(value: Any) -> tuple[type, Any]:
+    """A value as a part of a key: 1, 1.0 and True are equal to Python, but are not worded alike."""
+    kind = type(value)
+    return kind, repr(value) if kind is list else value
 
 
 def lead_text(contribution: Contribution, language: Language) -> str:
