@@ -17,6 +17,7 @@ from pipelines.match_block import Standing
 from serving.signing import write_atomically
 
 STATE = "state.json"
+RECURRING = ("rep_id", "lead_score", "grade", "arm", "unassigned_reason")  # columns of few values, kept in a dictionary
 
 
 class Parts:
@@ -45,7 +46,8 @@ class Parts:
 
     def add(self, table: pa.Table, standing: Standing, counts: dict[str, int]) -> None:
         """Keep the next block's rows; from here on they are not computed again."""
-        pq.write_table(table, self._part(self.finished))
+        # To be read once, by us: what would make it smaller costs more than it saves.
+        pq.write_table(table, self._part(self.finished), compression="none", use_dictionary=False)
         self.finished += 1
         self.standing = standing
         self.counts = {name: self.counts.get(name, 0) + count for name, count in counts.items()}
@@ -93,7 +95,7 @@ def _standing(state: dict[str, Any]) -> Standing:
 
 def _writer(out: Path, file: Path, schema: pa.Schema) -> tuple[Callable[[pa.Table], Any], Callable[[], Any]]:
     if out.suffix == ".parquet":
-        parquet = pq.ParquetWriter(file, schema)
+        parquet = pq.ParquetWriter(file, schema, use_dictionary=list(RECURRING))
         return parquet.write_table, parquet.close
     stream = pa.CompressedOutputStream(str(file), "gzip") if out.suffix == ".gz" else pa.OSFile(str(file), "wb")
     text = pc.CSVWriter(stream, schema, write_options=pc.WriteOptions(quoting_style="needed"))
