@@ -86,7 +86,7 @@ def parts_of_uplift(considered: Considered, candidate: int, k: int | None = 5) -
     place, texts = int(considered.places[candidate]), considered.in_force.texts
     parts = scores.reasons(place, considered.screening.eligible, k) if k else []
     return {
-        "probability": _shown(considered, candidate),
+        "probability": float(considered.probability[candidate]),
         "uplift": {"value": interval.value, "low": interval.low, "high": interval.high},
         "reasons": [reason(part, texts.of_rep(place, part)) for part in parts],
     }
@@ -171,20 +171,21 @@ def _value(considered: Considered) -> dict[str, float]:
 def _revenue(considered: Considered, candidate: int) -> dict[str, float]:
     """The lead's worth times the chance that this candidate wins it."""
     value = _value(considered).get("expected_value")
-    return {} if value is None else {"expected_revenue": _shown(considered, candidate) * value}
+    return {} if value is None else {"expected_revenue": float(considered.probability[candidate]) * value}
 
 
 def _alternatives(considered: Considered, available: Flags, candidate: int) -> list[dict[str, Any]]:
     best = [place for place in _likeliest(considered, MOST_ALTERNATIVES + 1) if place != candidate]
+    named = [(considered.candidates[place], float(considered.probability[place]), place) for place in best]
     return [
         {
-            "rep_id": considered.candidates[place].rep_id,
-            "rep_name": considered.candidates[place].name,
-            "probability": _shown(considered, place),
-            "uplift": _shown(considered, place) - (considered.baseline or 0.0),
+            "rep_id": rep.rep_id,
+            "rep_name": rep.name,
+            "probability": probability,
+            "uplift": probability - (considered.baseline or 0.0),
             "available": bool(available[place]),
         }
-        for place in best[:MOST_ALTERNATIVES]
+        for rep, probability, place in named[:MOST_ALTERNATIVES]
     ]
 
 
@@ -221,13 +222,6 @@ def _over(considered: Considered, chances: Chances, candidate: int) -> dict[str,
     text = over_text(reps[candidate], reps[other], contrast, language, price_decided=price_decided)
     told = {"rep_id": reps[other].rep_id, "uplift": _number(gain), "text": text, "price_decided": price_decided}
     return told | {"reasons": [part_told(part) for part in contrast]}
-
-
-def _shown(considered: Considered, candidate: int) -> float:
-    """The candidate's probability; the baseline where the verdict is that reps cannot be told apart."""
-    if not considered.in_force.distinguishes and considered.baseline is not None:
-        return float(considered.baseline)
-    return float(considered.probability[candidate])
 
 
 def _number(value: Any) -> float | None:

@@ -37,7 +37,7 @@ class Considered:
     places: NDArray[np.int64]  # of the candidates in the roster
     candidates: tuple[Rep, ...]
     scores: LeadScores | None
-    probability: Floats  # NaN without a model
+    probability: Floats  # the baseline where reps cannot be told apart; NaN without a model
     degraded: str | None
     baseline: float | None = None
     lead_score: int | None = None

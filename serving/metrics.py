@@ -1,6 +1,7 @@
 """Figures of the running service for Prometheus; labels are routes and arms, never ids."""
 
 import os
+from functools import lru_cache
 
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -34,7 +35,13 @@ def request_done(method: str, route: str, status: int, seconds: float) -> None:
 
 def decided(arm: str, *, assigned: bool, degraded: bool) -> None:
     """Count a decision."""
-    DECISIONS.labels(arm, str(assigned).lower(), str(degraded).lower()).inc()
+    _decisions(arm, assigned, degraded).inc()
+
+
+@lru_cache(maxsize=64)
+def _decisions(arm: str, assigned: bool, degraded: bool) -> Counter:
+    """The counter of such decisions; to look it up takes longer than to count."""
+    return DECISIONS.labels(arm, str(assigned).lower(), str(degraded).lower())
 
 
 def replayed() -> None:

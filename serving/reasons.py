@@ -219,9 +219,9 @@ def _fill(sentence: str, contribution: Contribution, language: Language, *, rep:
 
 def _topic(contribution: Contribution, language: Language) -> str:
     kind = "other" if _is_rest(contribution) else contribution.kind
-    topic = phrases.TOPIC[language].get(kind, "{seen}").format(
-        seen=_seen(contribution, language, _value(contribution, language))
-    )
+    topic = phrases.TOPIC[language].get(kind, "{seen}")
+    if "{seen}" in topic:
+        topic = topic.format(seen=_seen(contribution, language, _value(contribution, language)))
     size = points_text(abs(contribution.contribution), language)
     return phrases.OVER[language]["topic"].format(topic=topic, points=size)
 

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 _KINDS: dict[str, np.dtype[Any]] = {"f": np.dtype("<f8"), "b": np.dtype("?"), "i": np.dtype("<i8")}
-# Whole numbers that fit into less, as counts of leads do.
+# Whole numbers that fit into less, as counts of leads do; the smallest first.
 _NARROW: dict[str, np.dtype[Any]] = {"t": np.dtype("i1"), "s": np.dtype("<i2")}
-_LIMITS = {kind: (np.iinfo(dtype).min, np.iinfo(dtype).max) for kind, dtype in _NARROW.items()}
 _STORED = {**_KINDS, **_NARROW}
 _ALIKE = {"F": "f", "B": "b", "I": "i"}  # kinds of vectors that hold one value throughout, which is kept once
 _LENGTH_BYTES = 4
@@ -45,10 +44,10 @@ def pack(vectors: Mapping[str, np.ndarray]) -> bytes:
 
 
 def _narrowed(numbers: np.ndarray) -> tuple[str, bytes]:
-    least, most = numbers.min(), numbers.max()
-    for kind, (lowest, highest) in _LIMITS.items():
-        if lowest <= least and most <= highest:
-            return kind, numbers.astype(_NARROW[kind]).tobytes()
+    for kind, dtype in _NARROW.items():
+        narrow = numbers.astype(dtype)
+        if (narrow == numbers).all():
+            return kind, narrow.tobytes()
     return "i", numbers.tobytes()
 
 

@@ -38,7 +38,11 @@ def smoothed(probability: Floats, prices: Floats, available: Flags, exploration:
     else:
         worth = kept - prices[free]
         temperature = exploration.temperature * mean
-    weight = np.exp((worth - worth.max()) / temperature)
+    worth -= worth.max()
+    worth /= temperature
+    weight = np.exp(worth, out=worth)
+    weight *= (1 - exploration.uniform) / weight.sum()
+    weight += exploration.uniform / len(free)
     chances = np.zeros(len(probability))
-    chances[free] = exploration.uniform / len(free) + (1 - exploration.uniform) * weight / weight.sum()
+    chances[free] = weight
     return chances
