@@ -10,6 +10,7 @@ import yaml
 from pipelines.bench.deciding import deciding_times
 from pipelines.bench.http import http_cases
 from pipelines.bench.mlflow_server import mlflow_case
+from pipelines.bench.scaling import scaling_cases
 from pipelines.bench.scoring import fitted_growth, scoring_cases
 from pipelines.bench.starting import start_cases
 from pipelines.bench.world import LEADS, SEATS, fitted_floor
@@ -36,6 +37,7 @@ def bench(*, quick: bool, step: Step) -> dict[str, Any]:
     cases += http_cases(model, leads, quick=quick, step=step)
     cases += start_cases(model, quick=quick, step=step)
     if not quick:
+        cases += scaling_cases(model, leads, step=step)
         cases.append(mlflow_case(model, leads, step=step))
     return {
         "quick": quick,
