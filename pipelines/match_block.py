@@ -20,12 +20,13 @@ from features.columns import SECONDS_A_DAY
 from features.spells import lead_matrix
 from pipelines.match_reasons import ReasonColumns
 from serving.block_scores import BlockScorer, BlockScores, Screened
-from serving.policy.arms import drawn, fraction
+from serving.policy.arms import fraction
 from serving.policy.eligibility import Screener
-from serving.policy.exploration import EARN, smoothed
+from serving.policy.exploration import smoothed_to_earn
 from serving.policy.limits import Limits
 from serving.policy.prices import assign_jointly, shadow_prices
 from serving.policy.rulebook import RuleBook
+from serving.policy.stream_draws import draw_in_order
 from serving.policy.stream_prices import STEP, moved, serve_in_order, settled, usual_lead
 from serving.reasons import unassigned_text
 from serving.scorer import GRADES
@@ -221,20 +222,16 @@ def give(matching: Matching, laid: Laid, standing: Standing) -> Given:
 
 
 def _draw(matching: Matching, laid: Laid, standing: Standing) -> Given:
-    left, speaks = standing.left.copy(), matching.scorer.scorer.model.speaks
-    rep = np.full(len(laid.leads), -1)
-    chance = np.full(len(laid.leads), np.nan)
-    for row, lead_id in enumerate(laid.leads["lead_id"]):
-        available = laid.screened.masks[laid.screened.classes[row]] & (left >= 1)
-        if not available.any():
-            continue
+    probability, speaks = laid.scores.probability, matching.scorer.scorer.model.speaks
+
+    def chances(rows: np.ndarray, free: np.ndarray) -> np.ndarray:
         if speaks:
-            propensities = smoothed(laid.scores.probability[row], standing.prices, available, EARN)
-        else:
-            propensities = available / available.sum()
-        rep[row] = drawn(propensities, fraction("match", str(lead_id)))
-        chance[row] = propensities[rep[row]]
-        left[rep[row]] -= 1
+            return smoothed_to_earn(probability[np.ix_(rows, free)], standing.prices[free])
+        return np.full((len(rows), len(free)), 1 / len(free))
+
+    points = np.array([fraction("match", str(lead_id)) for lead_id in laid.leads["lead_id"]])
+    screened = laid.screened
+    rep, chance = draw_in_order(screened.classes, screened.masks, standing.left, points, chances)
     return Given(rep, chance, _after(standing, rep))
 
 

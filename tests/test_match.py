@@ -22,9 +22,12 @@ from pipelines import match_block
 from pipelines.match_block import Matching, Screened
 from pipelines.match_parts import Parts
 from serving.block_scores import BlockScorer
-from serving.policy import stream_prices
+from serving.policy import stream_draws, stream_prices
+from serving.policy.arms import drawn
+from serving.policy.exploration import EARN, smoothed, smoothed_to_earn
 from serving.policy.prices import SERVED, assign_jointly
 from serving.policy.rulebook import default_rule_book
+from serving.policy.stream_draws import draw_in_order
 from serving.policy.stream_prices import moved, serve_in_order, settled
 from serving.reasons import reason_text
 from serving.scorer import Scorer
@@ -145,6 +148,33 @@ def test_serving_at_once_ends_as_serving_one_by_one(at_once, data, n, m):
         patch.setattr(stream_prices, "PAIRS_AT_ONCE", at_once)
         got, _ = serve_in_order(worth, prices, classes, left, always=always)
     assert got.tolist() == one_by_one(SERVED + worth - prices[classes], left, -np.inf if always else 0.0)
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 256])
+@given(st.data(), st.integers(1, 30), st.integers(1, 6))
+def test_drawing_at_once_ends_as_drawing_one_by_one(at_once, data, n, m):
+    seed = data.draw(st.integers(0, 2**32))
+    rng = np.random.default_rng(seed)
+    probability, prices, points = rng.random((n, m)), rng.normal(0, 0.1, m), rng.random(n)
+    classes, masks = rng.integers(0, 3, n), rng.random((3, m)) < 0.7
+    left = data.draw(arrays(float, m, elements=st.sampled_from([0.0, 1.0, 2.0, 9.0, np.inf])))
+
+    def chances(rows, free):
+        return smoothed_to_earn(probability[np.ix_(rows, free)], prices[free])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stream_draws, "MOST_AT_ONCE", at_once)
+        rep, chance = draw_in_order(classes, masks, left, points, chances)
+    for row in range(n):
+        available = masks[classes[row]] & (left >= 1)
+        if not available.any():
+            assert rep[row] == -1
+            assert np.isnan(chance[row])
+            continue
+        alone = smoothed(probability[row], prices, available, EARN)
+        assert rep[row] == drawn(alone, points[row])
+        assert chance[row] == alone[rep[row]]
+        left[rep[row]] -= 1
 
 
 def test_prices_follow_what_is_asked_for_by_hand():

@@ -46,3 +46,20 @@ def smoothed(probability: Floats, prices: Floats, available: Flags, exploration:
     chances = np.zeros(len(probability))
     chances[free] = weight
     return chances
+
+
+def smoothed_to_earn(probability: Floats, prices: Floats) -> Floats:
+    """`smoothed` by EARN for many leads with the same available reps, (n, m).
+
+    probability : (n, m) and prices : (m,), of the available reps alone.
+    """
+    m = len(prices)
+    kept = np.clip(probability, 1e-9, 1 - 1e-9)
+    mean = kept.sum(axis=1, keepdims=True) / m
+    weight = np.subtract(kept, prices, out=kept)
+    weight -= weight.max(axis=1, keepdims=True)
+    weight /= EARN.temperature * mean
+    np.exp(weight, out=weight)
+    weight *= (1 - EARN.uniform) / weight.sum(axis=1, keepdims=True)
+    weight += EARN.uniform / m
+    return weight
