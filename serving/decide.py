@@ -74,8 +74,10 @@ class Decider:
                     loads = self.loads.look(conn, in_force.roster.reps, at)
                     background = background_of(conn, ask, in_force.rules, at=at, seen=seen)
                 case = self._case(ask, in_force, prepared, background, at)
+                if extra_prices:
+                    case = replace(case, extra_prices=extra_prices)
                 try:
-                    return self.settle(replace(case, extra_prices=extra_prices), loads)
+                    return self.settle(case, loads)
                 except _RosterChangedError:
                     prepared = None
         raise retry_later(503, "The roster keeps changing; try again.")

@@ -12,7 +12,7 @@ import orjson
 from numpy.typing import NDArray
 
 from data.errors import BusyError, InputError
-from data.store import policies, records, roster
+from data.store import heads, policies, records, roster
 from data.store.ledger import Connection
 from data.store.roster import Roster
 from serving.bundle_store import FALLBACK, Loaded
@@ -105,7 +105,8 @@ class Watch:
 
     def look(self, conn: Connection) -> InForce:
         """What is in force as `conn` sees it."""
-        versions = (policies.version(conn), roster.version(conn))
+        newest = heads.numbers(conn)
+        versions = (newest[policies.HEAD], newest[roster.HEAD])
         loaded, problem = self._bundles.current(), self._bundles.problem
         held = self._held
         known = held is not None and versions == (held.policy_version, held.roster.version)

@@ -7,6 +7,7 @@ from data.store.quick import Quick
 
 _READ = text("SELECT number FROM heads WHERE name = :name")
 _LOOK = Quick(_READ)
+_LOOK_AT_ALL = Quick(text("SELECT name, number FROM heads"))
 _HOLD = text("SELECT number FROM heads WHERE name = :name FOR UPDATE")
 _ADVANCE = text("UPDATE heads SET number = number + :by WHERE name = :name RETURNING number")
 
@@ -15,6 +16,11 @@ def number(conn: Connection, name: str) -> int:
     """The newest number; 0 while the list is empty."""
     (found,) = _LOOK.rows(conn, {"name": name})
     return int(found[0])
+
+
+def numbers(conn: Connection) -> dict[str, int]:
+    """The newest number of each list, by name: of all of them in one look."""
+    return {name: int(found) for name, found in _LOOK_AT_ALL.rows(conn, {})}
 
 
 def hold(tx: Connection, name: str) -> int:

@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 from data.store import heads
 from data.store.tables import policy_versions
 
-_HEAD = "policy"
+HEAD = "policy"
 MOST_NUMBER = 2**31 - 1  # beyond it a database has no integer to look for
 _NEWEST = select(policy_versions).order_by(policy_versions.c.version.desc()).limit(1)
 
@@ -33,16 +33,16 @@ def active(conn: Connection) -> PolicyVersion | None:
 
 def version(conn: Connection) -> int:
     """The version in force, in one cheap look; 0 before the first."""
-    return heads.number(conn, _HEAD)
+    return heads.number(conn, HEAD)
 
 
 def activate(tx: Connection, text: str, *, actor: str, why: str, at: datetime) -> int:
     """The version that is in force now; the text in force again makes no new one."""
-    heads.hold(tx, _HEAD)
+    heads.hold(tx, HEAD)
     now = active(tx)
     if now is not None and now.text == text:
         return now.version
-    made = PolicyVersion(heads.advance(tx, _HEAD), text, actor, why, at)
+    made = PolicyVersion(heads.advance(tx, HEAD), text, actor, why, at)
     tx.execute(insert(policy_versions), vars(made))
     return made.version
 

@@ -21,7 +21,7 @@ from data.store.columns import dump_json
 from data.store.tables import reps as rep_table
 from data.store.tables import roster_history, roster_versions
 
-_HEAD = "roster"
+HEAD = "roster"
 _INSTANTS = ("hired_at", "left_at", "absent_from", "absent_until")
 _LISTS = ("regions", "skills", "languages")
 _CHANGEABLE = {field.name for field in fields(Rep)} - {"rep_id"}
@@ -64,7 +64,7 @@ class RosterChange:
 
 def version(conn: Connection) -> int:
     """The roster's version, in one cheap look; 0 before the first roster."""
-    return heads.number(conn, _HEAD)
+    return heads.number(conn, HEAD)
 
 
 def put_reps(tx: Connection, reps: Sequence[Rep], *, actor: str, at: datetime) -> int:
@@ -76,7 +76,7 @@ def put_reps(tx: Connection, reps: Sequence[Rep], *, actor: str, at: datetime) -
     ids = [rep.rep_id for rep in reps]
     if twice := {rep_id for rep_id in ids if ids.count(rep_id) > 1} if len(set(ids)) < len(ids) else set():
         raise InputError(f"reps: {sorted(twice)[0]} is named twice.")
-    heads.hold(tx, _HEAD)
+    heads.hold(tx, HEAD)
     before = {row.rep_id: row.record for row in tx.execute(select(rep_table).where(rep_table.c.listed))}
     after = {rep.rep_id: _record(rep, place) for place, rep in enumerate(reps)}
     return _write(tx, before, after, actor=actor, at=at)
@@ -87,7 +87,7 @@ def patch_rep(tx: Connection, rep_id: str, changes: Mapping[str, Any], *, actor:
 
     Raises InputError for an unknown rep or a field that Rep has not.
     """
-    heads.hold(tx, _HEAD)
+    heads.hold(tx, HEAD)
     before = tx.execute(
         select(rep_table.c.record).where(rep_table.c.rep_id == rep_id, rep_table.c.listed)
     ).scalar_one_or_none()
@@ -111,7 +111,7 @@ def _write(
     touched = [rep_id for rep_id in {**before, **after} if before.get(rep_id) != after.get(rep_id)]
     if not touched:
         return version(tx)
-    number = heads.advance(tx, _HEAD)
+    number = heads.advance(tx, HEAD)
     tx.execute(insert(roster_versions), {"version": number, "actor": actor, "at": at})
     tx.execute(
         insert(roster_history),
