@@ -3,8 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from data.description import Description
+from data.intake import moments
 from data.intake.moments import days, read_moments
 
 
@@ -60,3 +63,24 @@ def test_times_without_offset_are_of_the_stated_zone(tmp_path):
     read = read_moments(written, berlin, None).at.tolist()
     # The last one does not exist: clocks went from 2 to 3 o'clock.
     assert read == [at("2024-07-01 10:00"), at("2024-01-01 11:00"), at("2024-07-01 12:00"), at("2024-03-31 01:00")]
+
+
+@given(
+    st.lists(
+        st.from_regex(
+            r"(19|20|[0-9\u0660]{2})[0-9]{2}-[01][0-9]-[0-3][0-9]"
+            r"([T ][0-2][0-9]:[0-6][0-9](:[0-6][0-9]([.,][0-9]{1,10})?)? ?(Z|UTC|[+-][0-9]{2}(:?[0-9]{2})?)?)?",
+            fullmatch=True,
+        ),
+        max_size=20,
+    )
+)
+def test_texts_in_iso_form_are_read_as_they_would_be_part_by_part(written):
+    values = pd.Series(written, dtype="str")
+    at_once = moments.read_moments(values, Description(), None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(moments, "_ISO", "never")
+        by_parts = moments.read_moments(values, Description(), None)
+    pd.testing.assert_series_equal(at_once.at, by_parts.at)
+    np.testing.assert_array_equal(at_once.unreadable, by_parts.unreadable)
+    np.testing.assert_array_equal(at_once.date_only, by_parts.date_only)

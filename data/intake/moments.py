@@ -36,6 +36,7 @@ _NAMED = re.compile(
 )
 _EPOCH = re.compile(r"1\d{9}(?:\d{3})?")
 _COMPACT = re.compile(r"(?:19|20)\d{6}")
+_ISO = r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?(?:Z|[+-]\d{2}:\d{2})?)?"
 _OFFSET_AT_END = r"(?:Z|[+-]\d{2}:\d{2})$"
 # What may be repeated in a message: a date's shape holds no name, address or telephone number.
 _SHOWABLE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?:[ T][\d:.]{1,15})?")
@@ -64,7 +65,7 @@ def read_moments(values: pd.Series, description: Description, day_first: bool | 
         at, date_only = _by_formats(written, description)
     else:
         codes, uniques = pd.factorize(written)
-        iso = pd.Series([to_iso(text, day_first) for text in uniques], dtype="str")
+        iso = _all_to_iso(pd.Series(uniques, dtype="str"), day_first)
         at = _place(_from_iso(iso, description), codes, values.index)
         date_only = np.append((~iso.str.contains(":", na=False)).to_numpy(dtype=bool), False)[codes] & given
     return _within_range(at, given, date_only)
@@ -74,6 +75,13 @@ def days(at: pd.Series) -> np.ndarray:
     """Instants as days since 1970-01-01 UTC, float64; NaN where missing."""
     whole = at.astype(_INSTANT).astype("int64").to_numpy(dtype=float)
     return np.where(at.isna(), np.nan, whole / _MICROSECONDS_A_DAY)
+
+
+def _all_to_iso(texts: pd.Series, day_first: bool | None) -> pd.Series:
+    """`to_iso` of many texts; most are of that form already, and stay as they are."""
+    other = ~texts.str.fullmatch(_ISO).to_numpy(dtype=bool)
+    read = [to_iso(text, day_first) for text in texts[other].tolist()]
+    return texts.where(~other, pd.Series(read, index=texts.index[other], dtype="str"))
 
 
 def to_iso(text: str, day_first: bool | None) -> str | None:
@@ -182,7 +190,8 @@ def day_order(columns: Sequence[pd.Series]) -> DayOrder:
         if not pd.api.types.is_string_dtype(values.dtype):
             continue
         codes, uniques = pd.factorize(values)
-        order = np.append(np.array([_order_of(text) for text in uniques], dtype=np.int8), np.int8(0))[codes]
+        kinds = [_order_of(text) for text in uniques.tolist()]
+        order = np.append(np.array(kinds, dtype=np.int8), np.int8(0))[codes]
         for kind, found in ((1, day_at), (2, month_at), (3, either_at)):
             found += np.flatnonzero(order == kind)[:1].tolist()
     return DayOrder(*(min(found, default=None) for found in (day_at, month_at, either_at)))
