@@ -363,6 +363,8 @@ def test_only_what_is_asked_for_is_read_and_the_dates_beside_it(tmp_path, suffix
     some, _ = read(path, tmp_path, 10, asked=["region"], **stated)
     assert some["created_at"].dt.month.tolist() == [4, 6]
     assert not {"email", "note"} & set(some)
+    if suffix == "csv":
+        assert not {"email", "note"} & set(pq.read_schema(tmp_path / "leads.parquet").names)  # nor is it copied
     pd.testing.assert_frame_equal(some[list(some)], everything[list(some)])
     assert some["region"].tolist()[0] == "North"
 

@@ -68,7 +68,7 @@ class LeadFile:
             self._path = file
         else:
             self._path = scratch / "leads.parquet"
-            self._refused = _spool(file, self._path, self._description)
+            self._refused = _spool(file, self._path, self._description, asked)
         try:
             self._file = pq.ParquetFile(self._path)
         except (pa.ArrowException, OSError, ValueError):
@@ -77,7 +77,9 @@ class LeadFile:
         self.rows = int(self._file.metadata.num_rows)
         if not self.rows and not self._refused:
             raise InputError(f"{self.name}: no rows; write it again.")
-        self._columns = self._needed(frozenset(asked))
+        header = self._file.schema_arrow
+        needed = _needed(self._source(header.empty_table(), 0), self._description, asked)
+        self._columns = [name for name in header.names if name == LINE or name.strip() in needed]
         self._description = self._description.model_copy(update={"day_first": self._day_first()})
 
     def blocks(self, rows: int) -> Iterator[Block]:
@@ -101,17 +103,6 @@ class LeadFile:
             if len(inside):
                 kept.append(pa.Table.from_batches([batch]).take(pa.array(inside)))
         return self._clean(self._source(pa.concat_tables(kept), 0), np.empty(0, dtype=np.uint64))[0].leads
-
-    def _needed(self, asked: frozenset[str]) -> list[str]:
-        """The file's columns from which `asked`, ids and dates are read: who the leads are, say, is not asked for."""
-        header = self._file.schema_arrow
-        rows = gathered([self._source(header.empty_table(), 0)])
-        renamed = rename(rows, "leads", self._description)
-        require(rows, "leads", ["lead_id"], renamed, self._description)
-        wanted = asked | {"lead_id", *dates_of_leads(self._description, renamed)}
-        read = {column for ours in wanted for column in renamed.theirs.get(ours, [ours])}
-        forms = {plain(column) for column in read}  # alike in form: which of them gives the name is settled by order
-        return [name for name in header.names if name == LINE or plain(name) in forms]
 
     def _sources(self, rows: int) -> Iterator[Source]:
         first = 0
@@ -165,6 +156,17 @@ class LeadFile:
         return every.day_first
 
 
+def _needed(header: Source, description: Description, asked: Collection[str]) -> frozenset[str]:
+    """The columns from which `asked`, ids and dates are read: who the leads are, say, is not asked for."""
+    rows, names = gathered([header]), list(header.table.columns)
+    renamed = rename(rows, "leads", description)
+    require(rows, "leads", ["lead_id"], renamed, description)
+    wanted = {*asked, "lead_id", *dates_of_leads(description, renamed)}
+    read = {column for ours in wanted for column in renamed.theirs.get(ours, [ours])}
+    forms = {plain(column) for column in read}  # alike in form: which of them gives the name is settled by order
+    return frozenset(name for name in names if plain(name) in forms)
+
+
 def _is_parquet(file: Path) -> bool:
     if not file.is_file() or not file.stat().st_size:
         read_source(file)  # says what is wrong with it
@@ -188,8 +190,8 @@ def _texts(table: pa.Table, missing: frozenset[str] | None, name: str = "") -> p
     return frame
 
 
-def _spool(file: Path, spool: Path, description: Description) -> list[tuple[int, str]]:
-    """Copy a CSV into a Parquet file of texts; the malformed records are returned: (line, reason)."""
+def _spool(file: Path, spool: Path, description: Description, asked: Collection[str]) -> list[tuple[int, str]]:
+    """Copy what is needed of a CSV into a Parquet file of texts; malformed records are returned: (line, reason)."""
     try:
         with _stream(file) as raw:
             streams = is_utf8(raw)
@@ -197,12 +199,15 @@ def _spool(file: Path, spool: Path, description: Description) -> list[tuple[int,
         streams = False  # a damaged gzip
     if not streams:
         source = read_source(file, description)  # as a whole, or the reason why it cannot be read
-        _write(spool, [_table(source.table, source.line)])
+        needed = _needed(source, description, asked)
+        _write(spool, [_table(source.table[[name for name in source.table if name in needed]], source.line)])
         return list(source.refused)
     with _stream(file) as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as stream:
         lines = _Lines(stream)
         records, header = opened(file.name, lines, description)
         missing = MISSING | set(description.missing)
+        empty = pd.DataFrame({name: texts([], missing) for name in header})
+        needed = _needed(Source(file.name, empty, np.empty(0, dtype=np.int64)), description, asked)
 
         def tables() -> Iterator[pa.Table]:
             while True:
@@ -210,14 +215,14 @@ def _spool(file: Path, spool: Path, description: Description) -> list[tuple[int,
                 if not rows:
                     return
                 lines.forget(records.next_line)
-                cells = zip(*(row for _, row in rows), strict=True)
-                frame = pd.DataFrame({name: texts(cell, missing) for name, cell in zip(header, cells, strict=True)})
+                cells = zip(header, zip(*(row for _, row in rows), strict=True), strict=True)
+                frame = pd.DataFrame({name: texts(cell, missing) for name, cell in cells if name in needed})
                 yield _table(frame, np.array([at for at, _ in rows], dtype=np.int64))
 
         if not _write(spool, tables()) and not records.refused:
             raise InputError(f"{file.name}: no rows under the header; export it again.")
         if not spool.exists():
-            _write(spool, [_table(pd.DataFrame({name: texts([], missing) for name in header}), np.empty(0, np.int64))])
+            _write(spool, [_table(empty, np.empty(0, np.int64))])
         return records.refused
 
 
