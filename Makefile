@@ -23,8 +23,11 @@ $(VENV)/installed: requirements.lock requirements-bootstrap.lock pyproject.toml 
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bootstrap.lock
 	$(UV) pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r requirements.lock
+	rm -f $(ROOMS:%=%/*.so)  # where compiling fails, nothing older serves
 	$(UV) pip install --quiet --python $(BIN)/python --no-build-isolation --no-deps -e .
 	$(BIN)/python -m compileall -q $(ROOMS)
+	@$(BIN)/python -c "from training.roster_columns import COMPILED as c; c or print('Not compiled, for want of a C compiler or \
+	of Python.h: numpy and LightGBM do all the arithmetic, slower.')"
 	touch $@
 
 demo: install

@@ -23,7 +23,7 @@ from serving.reasons import (
     stated,
     wording,
 )
-from training.explain import Contribution, Term
+from training.explain import DUST, Contribution, Term
 
 Pieces = tuple[str, str | None, str]  # before the rep's name, between it and the points (None: no name), after them
 NOBODY = np.empty(0, dtype=np.intp)
@@ -58,7 +58,7 @@ class ReasonColumns:
         """
         largest = np.argsort(-np.abs(shares), axis=1, kind="stable")[:, :most]
         parts = np.take_along_axis(shares, largest, axis=1)
-        row, place = np.nonzero((rep >= 0)[:, None] & (parts != 0))
+        row, place = np.nonzero((rep >= 0)[:, None] & (np.abs(parts) > DUST))
         seen = self._seen(leads, rep, days_here)
         texts = self._texts(seen, rep[row], seen.codes[largest[row, place], row], parts[row, place])
         which = np.full((len(rep), most), -1)
@@ -128,7 +128,7 @@ def _one_each(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _stating(reps: Sequence[Rep]) -> list[tuple[int, dict[str, np.ndarray]]]:
-    """Who states which word in each of the roster's columns, numbered from 1; the first column comes last."""
+    """Who states which word in each of the roster's columns, numbered from 1; the first last, so that it counts."""
     by_column: dict[str, dict[str, list[int]]] = {}
     for place, rep in enumerate(reps):
         for column, words in stated(rep).items():

@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """`serving.json_rows.written`, compiled: figures below 10 get 16 decimals each, without a search for their shortest form.
 
-What lies beyond the 16th decimal is cut off; a probability in double precision has hardly more.
+They are within two units of the 16th decimal, which is about what a probability in double precision tells.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -20,7 +20,7 @@ cdef const char* TWO_DIGITS = PyBytes_AS_STRING(_two_digits)
 cdef Py_ssize_t WIDTH = 18  # of a figure: a digit, a point and 16 decimals; a sign where it is below 0
 
 
-cdef struct Column:  # one of the three
+cdef struct Column:  # of what is alike, the texts and the figures, one is there
     const char* alike
     PyObject* texts
     const double* figures
@@ -29,6 +29,8 @@ cdef struct Column:  # one of the three
 
 def written(columns, Py_ssize_t n):
     """As `serving.json_rows.written`."""
+    if n < 0:
+        raise ValueError(f"A table has 0 rows or more, got {n}.")
     cdef list kept = [_prepared(column, n) for column in columns]  # what the pointers below point into
     cdef Py_ssize_t many = len(kept), size = 2 + max(n - 1, 0), place
     cdef Column* table = <Column*> malloc(max(many, 1) * sizeof(Column))
@@ -114,7 +116,7 @@ cdef void _write(char* to, const Column* table, Py_ssize_t many, Py_ssize_t n):
 
 
 cdef char* _figure(char* to, double figure) noexcept:
-    """One figure below 10 in size. The decimals are worked out in two halves, each of which is exact."""
+    """One figure below 10 in size. The decimals are worked out in two halves, each of which fits an integer."""
     cdef double size = fabs(figure)
     cdef int digit = <int> size
     cdef double half = (size - digit) * 1e8

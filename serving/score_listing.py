@@ -40,8 +40,8 @@ def listed(
 ) -> orjson.Fragment:
     """The list `reps` of a score. value : what the lead is worth once it is won; None where that is not known.
 
-    rep_ids : who is shown; None: everybody. Probability, uplift and its ends stand at full precision, so that batch
-    and single agree; the reasons of a rep add up to her uplift.
+    rep_ids : who is shown; None: everybody. Probability, uplift and its ends have 16 decimals, so that batch and
+    single agree; the reasons of a rep add up to her uplift.
     """
     shown = best_first(considered)
     if rep_ids is not None:

@@ -1,4 +1,4 @@
-"""A table written as JSON from its columns: what a reader gets back is what was there, compiled or not."""
+"""A table written as JSON from its columns: what a reader gets back is what was there, to 16 decimals or better."""
 
 import json
 
@@ -7,28 +7,35 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving import json_rows
-from tests.conftest import REQUIRE_ALL
+from serving import json_rows, score_listing
+from tests.conftest import absent
 
-if REQUIRE_ALL:
-    from serving import json_kernel
-else:
-    json_kernel = pytest.importorskip("serving.json_kernel", reason="no compiler was there")
-
-WAYS = (json_rows.written, json_kernel.written)
+COMPILED = score_listing.written is not json_rows.written
 figures = st.floats(-9.99, 9.99)
-ways = pytest.mark.parametrize("written", WAYS, ids=["plain", "compiled"])
 
 
-def test_a_table_by_hand():
+@pytest.fixture(scope="module")
+def compiled():
+    """The compiled way."""
+    if not COMPILED:
+        absent("a C compiler, when leadmatch was installed,")
+    return score_listing.written
+
+
+@pytest.fixture(scope="module", params=["plain", "compiled"])
+def written(request):
+    """Each of both ways."""
+    return json_rows.written if request.param == "plain" else request.getfixturevalue("compiled")
+
+
+def test_a_table_by_hand(compiled):
     columns = [[b'{"a":', b'{"b":'], np.array([0.25, -1.5]), b',"x":', np.array([3.0, 0.0]), b"}"]
-    assert json_kernel.written(columns, 2) == (
+    assert compiled(columns, 2) == (
         b'[{"a":0.2500000000000000,"x":3.0000000000000000},{"b":-1.5000000000000000,"x":0.0000000000000000}]'
     )
     assert json_rows.written(columns, 2) == b'[{"a":0.25,"x":3.0},{"b":-1.5,"x":0.0}]'
 
 
-@ways
 @given(rows=st.lists(st.tuples(figures, figures, st.text(max_size=9)), max_size=20))
 def test_a_reader_gets_back_what_was_there(written, rows):
     one, other = (np.array([row[place] for row in rows], dtype=float) for place in (0, 1))
@@ -43,30 +50,31 @@ def test_a_reader_gets_back_what_was_there(written, rows):
         np.testing.assert_allclose(told[below_one], column[below_one], rtol=0, atol=2.3e-16)
 
 
-@ways
 @pytest.mark.parametrize(("odd", "read"), [(np.nan, None), (np.inf, None), (-1234.5, -1234.5), (10.0, 10.0)])
 def test_what_has_no_such_form_is_written_as_it_is(written, odd, read):
     assert json.loads(written([np.array([odd, 0.125])], 2)) == [read, 0.125]
 
 
-@ways
 def test_no_rows_are_an_empty_list(written):
     assert written([b"x", [], np.empty(0)], 0) == b"[]"
 
 
-@ways
 @pytest.mark.parametrize("column", [[b"1"], np.zeros(3)], ids=["texts", "figures"])
 def test_a_column_of_another_length_is_refused(written, column):
     with pytest.raises(ValueError, match="must have 2 rows"):
         written([column], 2)
 
 
-def test_texts_that_are_not_bytes_are_refused():
+def test_texts_that_are_not_bytes_are_refused(compiled):
     with pytest.raises(TypeError, match="must be bytes, got str"):
-        json_kernel.written([["1"]], 1)
+        compiled([["1"]], 1)
 
 
-def test_figures_lie_anywhere_in_memory():
+def test_figures_lie_anywhere_in_memory(written):
     table = np.array([[0.5, 1.0], [0.25, 2.0]])
-    for written in WAYS:
-        assert json.loads(written([table[:, 0]], 2)) == [0.5, 0.25]
+    assert json.loads(written([table[:, 0]], 2)) == [0.5, 0.25]
+
+
+def test_fewer_rows_than_none_are_refused(compiled):
+    with pytest.raises(ValueError, match="0 rows or more, got -1"):
+        compiled([b"x"], -1)

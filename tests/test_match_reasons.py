@@ -10,7 +10,7 @@ from data.roster import Rep
 from pipelines.match_reasons import ReasonColumns
 from serving import phrases
 from serving.reasons import NAME_HERE, POINTS_HERE, reason_text
-from training.explain import Contribution, Term
+from training.explain import DUST, Contribution, Term
 
 REPS = (
     Rep("R-1", name="Li Na", region="Jiangsu", regions=("Zhejiang",), languages=("zh", "en"), skills=("ERP", "zh")),
@@ -74,7 +74,8 @@ def test_points_in_columns_are_rounded_as_single_ones(shares, language):
     rep, share = np.zeros(len(shares), dtype=int), np.array(shares)
     (made,) = columns.columns(leads, rep, share[:, None], DAYS_HERE, most=1)
     parts = [Contribution("industry", "software", one, "segment") for one in shares]
-    assert made.to_pylist() == [reason_text(one, REPS[0], language) if one.contribution else None for one in parts]
+    told = [reason_text(one, REPS[0], language) if abs(one.contribution) > DUST else None for one in parts]
+    assert made.to_pylist() == told
 
 
 def test_nobody_chosen_and_no_terms_leave_no_reasons():

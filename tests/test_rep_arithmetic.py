@@ -9,23 +9,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.conftest import REQUIRE_ALL
+from tests.conftest import absent
 from training.rep_arithmetic import Among, RepArithmetic, RepTables, Touched
-
-if REQUIRE_ALL:
-    from training.rep_kernel import RepKernel
-else:
-    RepKernel = pytest.importorskip("training.rep_kernel", reason="no compiler was there").RepKernel
+from training.roster_columns import COMPILED, Arithmetic
 
 
-def tables_of(rng, reps, width=5, levels=3, ramps=2):
+@pytest.fixture(scope="module")
+def kernel():
+    """The compiled way."""
+    if not COMPILED:
+        absent("a C compiler, when leadmatch was installed,")
+    return Arithmetic
+
+
+@pytest.fixture(params=["plain", "compiled"])
+def way(request):
+    """Each of both ways."""
+    return RepArithmetic if request.param == "plain" else request.getfixturevalue("kernel")
+
+
+def tables_of(rng, reps, width=5, levels=3, ramps=2, matches=2):
     """Tables of one match with a category, and of tenure; leads may bring rows of a list besides."""
     roots = rng.normal(0, 0.1, (reps, width, width))
     covariance = roots @ roots.transpose(0, 2, 1)
     first, second = np.triu_indices(width)
     row_of_pair = np.zeros((width, width), dtype=np.intp)
     row_of_pair[first, second] = row_of_pair[second, first] = np.arange(len(first))
-    pairs = 2 + ramps
+    pairs = matches + ramps
     root = rng.normal(0, 0.1, (pairs, pairs))
     effects = rng.normal(0, 0.4, (width, reps))
     effects[:, 1 % reps] = effects[:, 0]  # two reps alike: their secant is a tangent
@@ -36,7 +46,7 @@ def tables_of(rng, reps, width=5, levels=3, ramps=2):
         ramps=width + levels + np.arange(ramps),
         beta=rng.normal(0, 0.2, pairs),
         beta_covariance=root @ root.T,
-        in_term=np.eye(7)[[0, 1, 1, 2, 3, 4, 5, 6, 6]],
+        in_term=np.eye(7)[[0, 1, 1, 2, 3, 4, 5, 6, 6]][: width + pairs],
         slope=0.8,
     )
 
@@ -45,6 +55,8 @@ def leads_of(rng, tables, n):
     """Leads most of whose directions are 0, one match from the tables and one of rows of their own."""
     z = rng.normal(0, 1, (n, len(tables.row_of_pair))) * (rng.random((n, len(tables.row_of_pair))) < 0.6)
     z[:, 0] = 1.0
+    if len(tables.beta) == 0:
+        return Touched(z, np.empty((n, 0), dtype=np.intp), np.empty((0, tables.rows.shape[1])))
     fits = np.column_stack([5 + rng.integers(0, 3, n), len(tables.rows) + rng.integers(0, 2, n)])
     return Touched(z, fits, rng.integers(0, 2, (2, tables.rows.shape[1])).astype(float))
 
@@ -58,15 +70,15 @@ def all_of(arithmetic, touched, offset, among, asked):
     return {"log_odds": log_odds, "probability": probability, "variance": variance, **found._asdict(), "shares": shares}
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(0, 6), st.integers(1, 4))
-def test_both_ways_lead_to_the_same_numbers(seed, reps, n, k):
+@given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(0, 6), st.integers(1, 4), st.booleans())
+def test_both_ways_lead_to_the_same_numbers(kernel, seed, reps, n, k, paired):
     rng = np.random.default_rng(seed)
-    tables = tables_of(rng, reps)
+    tables = tables_of(rng, reps) if paired else tables_of(rng, reps, ramps=0, matches=0)
     touched, offset = leads_of(rng, tables, n), rng.normal(-1, 2, n)
     masks = rng.random((3, reps)) < 0.7
     masks[0] = False  # nobody is eligible
     among, asked = Among(masks, rng.integers(0, 3, n)), rng.integers(-1, reps, (n, k))
-    plain, compiled = (all_of(way(tables), touched, offset, among, asked) for way in (RepArithmetic, RepKernel))
+    plain, compiled = (all_of(way(tables), touched, offset, among, asked) for way in (RepArithmetic, kernel))
     tolerance = {"variance": 1e-6, "error": 1e-6}  # in single precision, summed in another order
     for name, expected in plain.items():
         assert compiled[name].shape == expected.shape
@@ -74,12 +86,12 @@ def test_both_ways_lead_to_the_same_numbers(seed, reps, n, k):
         np.testing.assert_allclose(compiled[name], expected, atol=tolerance.get(name, 1e-13), err_msg=name)
 
 
-def test_a_block_that_lets_go_of_the_lock_says_what_its_leads_say(rng):
+def test_a_block_that_lets_go_of_the_lock_says_what_its_leads_say(kernel, rng):
     tables = tables_of(rng, 300)
     n = 100  # 30,000 pairs
     touched, offset = leads_of(rng, tables, n), rng.normal(-1, 1, n)
     among, asked = Among(rng.random((1, 300)) < 0.5, np.zeros(n, dtype=np.intp)), rng.integers(0, 300, (n, 1))
-    kernel = RepKernel(tables)
+    kernel = kernel(tables)
     block = all_of(kernel, touched, offset, among, asked)
     for place in range(0, n, 9):
         one = slice(place, place + 1)
@@ -89,32 +101,29 @@ def test_a_block_that_lets_go_of_the_lock_says_what_its_leads_say(rng):
             np.testing.assert_array_equal(values[0], block[name][place], err_msg=name)
 
 
-def test_the_shares_add_up_to_the_uplift_and_the_baseline_is_rotation_s(rng):
+def test_the_shares_add_up_to_the_uplift_and_the_baseline_is_rotation_s(way, rng):
     tables = tables_of(rng, 12)
     touched, offset = leads_of(rng, tables, 20), rng.normal(-1, 1, 20)
     among, asked = Among(rng.random((1, 12)) < 0.6, np.zeros(20, dtype=np.intp)), np.tile(np.arange(12), (20, 1))
-    for way in (RepArithmetic, RepKernel):
-        found = all_of(way(tables), touched, offset, among, asked)
-        rotation = found["probability"][:, among.masks[0]].mean(axis=1)
-        np.testing.assert_allclose(found["baseline"], rotation, atol=1e-15)
-        np.testing.assert_allclose(found["value"], found["probability"] - rotation[:, None], atol=1e-15)
-        np.testing.assert_allclose(found["shares"].sum(axis=2), found["value"], atol=1e-13)
+    found = all_of(way(tables), touched, offset, among, asked)
+    rotation = found["probability"][:, among.masks[0]].mean(axis=1)
+    np.testing.assert_allclose(found["baseline"], rotation, atol=1e-15)
+    np.testing.assert_allclose(found["value"], found["probability"] - rotation[:, None], atol=1e-15)
+    np.testing.assert_allclose(found["shares"].sum(axis=2), found["value"], atol=1e-13)
 
 
-def test_it_goes_to_another_process(rng):
+def test_it_goes_to_another_process(way, rng):
     tables = tables_of(rng, 5)
     touched = leads_of(rng, tables, 2)
-    kernel = RepKernel(tables)
-    sent = pickle.loads(pickle.dumps(kernel))
-    np.testing.assert_array_equal(sent.scores(touched, np.zeros(2)), kernel.scores(touched, np.zeros(2)))
+    arithmetic = way(tables)
+    sent = pickle.loads(pickle.dumps(arithmetic))
+    np.testing.assert_array_equal(sent.scores(touched, np.zeros(2)), arithmetic.scores(touched, np.zeros(2)))
 
 
-@pytest.mark.parametrize(
-    "wrong", ["which", "mask", "rep", "row", "offset", "probability", "z", "extra"]
-)
-def test_what_does_not_fit_is_refused_before_it_is_read(rng, wrong):
+@pytest.mark.parametrize("wrong", ["which", "mask", "rep", "row", "offset", "probability", "z", "extra"])
+def test_what_does_not_fit_is_refused_before_it_is_read(kernel, rng, wrong):
     tables = tables_of(rng, 5)
-    kernel, touched = RepKernel(tables), leads_of(rng, tables, 2)
+    arithmetic, touched = kernel(tables), leads_of(rng, tables, 2)
     offset, asked = np.zeros(3 if wrong == "offset" else 2), np.full((2, 1), 5 if wrong == "rep" else 4)
     masks = np.ones((1, 6 if wrong == "mask" else 5), dtype=bool)
     among = Among(masks, np.full(2, 1 if wrong == "which" else 0))
@@ -122,8 +131,27 @@ def test_what_does_not_fit_is_refused_before_it_is_read(rng, wrong):
     touched = touched._replace(**broken.get(wrong, {}))
     probability = np.full((1 if wrong == "probability" else 2, 5), 0.2)
     with pytest.raises(ValueError, match="do not fit"):  # noqa: PT012  # one of them
-        kernel.scores(touched, offset)
-        kernel.uplifts(touched, probability, np.ones((2, 5), dtype=np.float32), among, asked)
+        arithmetic.scores(touched, offset)
+        arithmetic.uplifts(touched, probability, np.ones((2, 5), dtype=np.float32), among, asked)
+
+
+@pytest.mark.parametrize(
+    "wrong", ["rows", "covariance", "fewer reps", "row_of_pair", "ramps", "beta", "beta_covariance", "in_term"]
+)
+def test_tables_that_do_not_fit_each_other_are_refused(kernel, rng, wrong):
+    tables = tables_of(rng, 5)
+    broken = {
+        "rows": {"rows": tables.rows[:3]},
+        "covariance": {"covariance": tables.covariance[:2]},
+        "fewer reps": {"covariance": np.ascontiguousarray(tables.covariance[:, :3])},
+        "row_of_pair": {"row_of_pair": tables.row_of_pair + 1},
+        "ramps": {"ramps": tables.ramps + 1},
+        "beta": {"beta": tables.beta[:1]},
+        "beta_covariance": {"beta_covariance": np.eye(1)},
+        "in_term": {"in_term": tables.in_term[:8]},
+    }
+    with pytest.raises(ValueError, match="do not fit"):
+        kernel(tables._replace(**broken[wrong]))
 
 
 def test_without_a_compiler_numpy_serves():

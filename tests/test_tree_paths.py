@@ -4,13 +4,18 @@ import lightgbm as lgb
 import numpy as np
 import pytest
 
-from tests.conftest import REQUIRE_ALL
+from tests.conftest import absent
+from training import saved_trees
 from training.tree_paths import tree_paths
 
-if REQUIRE_ALL:
-    from training.shap_kernel import ShapKernel
-else:
-    ShapKernel = pytest.importorskip("training.shap_kernel", reason="no compiler was there").ShapKernel
+
+@pytest.fixture(scope="module")
+def kernel():
+    """What explains a row, from paths and the number of columns."""
+    if saved_trees.ShapKernel is None:
+        absent("a C compiler, when leadmatch was installed,")
+    return saved_trees.ShapKernel
+
 
 AWKWARD = [np.nan, np.inf, -np.inf, -1.0, -0.5, 0.0, 1e-36, 2.5, 7.0, 63.0, 64.0, 1e300]
 GROWN = {
@@ -47,15 +52,15 @@ def rows_of(rng):
 
 
 @pytest.mark.parametrize("kind", GROWN)
-def test_it_says_what_lightgbm_says(rng, kind):
+def test_it_says_what_lightgbm_says(kernel, rng, kind):
     booster = grown(rng, **GROWN[kind])
     rows = rows_of(rng)
-    kernel = ShapKernel(tree_paths(booster.model_to_string()), 6)
+    explain = kernel(tree_paths(booster.model_to_string()), 6)
     expected = booster.predict(rows, pred_contrib=True, num_threads=1)
-    np.testing.assert_allclose([kernel(row) for row in rows], expected, rtol=0, atol=1e-12)
+    np.testing.assert_allclose([explain(row) for row in rows], expected, rtol=0, atol=1e-12)
 
 
-def test_by_hand():
+def test_by_hand(kernel):
     # Two columns of which each lets half the rows pass; only where both do, the tree says 1.
     text = """
 Tree=0
@@ -72,24 +77,24 @@ internal_count=4 2
 
 end of trees
 """
-    kernel = ShapKernel(tree_paths(text), 2)
-    assert kernel(np.array([1.0, 1.0])) == pytest.approx([0.375, 0.375, 0.25])
-    assert kernel(np.array([1.0, 0.0])) == pytest.approx([0.125, -0.375, 0.25])
-    assert kernel(np.array([0.0, 0.0])) == pytest.approx([-0.125, -0.125, 0.25])
+    explain = kernel(tree_paths(text), 2)
+    assert explain(np.array([1.0, 1.0])) == pytest.approx([0.375, 0.375, 0.25])
+    assert explain(np.array([1.0, 0.0])) == pytest.approx([0.125, -0.375, 0.25])
+    assert explain(np.array([0.0, 0.0])) == pytest.approx([-0.125, -0.125, 0.25])
 
 
-def test_trees_without_a_split_say_the_same_of_everybody():
+def test_trees_without_a_split_say_the_same_of_everybody(kernel):
     text = "\nTree=0\nnum_leaves=1\nleaf_value=0.25\n\nTree=1\nnum_leaves=1\nleaf_value=0.5\n\nend of trees\n"
-    assert ShapKernel(tree_paths(text), 2)(np.zeros(2)).tolist() == [0.0, 0.0, 0.75]
+    assert kernel(tree_paths(text), 2)(np.zeros(2)).tolist() == [0.0, 0.0, 0.75]
 
 
 def test_linear_leaves_are_left_to_lightgbm(rng):
     assert tree_paths(grown(rng, linear_tree=True).model_to_string()) is None
 
 
-def test_rows_and_trees_of_another_width_are_refused(rng):
+def test_rows_and_trees_of_another_width_are_refused(kernel, rng):
     paths = tree_paths(grown(rng).model_to_string())
     with pytest.raises(ValueError, match="read 6 columns, got 5"):
-        ShapKernel(paths, 6)(np.zeros(5))
+        kernel(paths, 6)(np.zeros(5))
     with pytest.raises(ValueError, match="more than 3 columns"):
-        ShapKernel(paths, 3)
+        kernel(paths, 3)

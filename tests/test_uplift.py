@@ -4,24 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 from scipy.special import expit
 from scipy.stats import norm
 
-from training.uplift import intervals, uplift, uplift_errors
-
-rates = st.integers(1, 8).flatmap(lambda reps: arrays(float, (3, reps), elements=st.floats(0, 1)))
-
-
-def test_uplift_by_hand():
-    # Rotation among the first two: (.2 + .4) / 2 = .3; the third is not eligible and may still be asked about.
-    assert uplift(np.array([0.2, 0.4, 0.5]), np.array([0.5, 0.5, 0.0])) == pytest.approx([-0.1, 0.1, 0.2])
-
-
-@given(rates)
-def test_uplift_averages_to_nothing_under_rotation(probability):
-    rotation = np.full(probability.shape[1], 1 / probability.shape[1])
-    assert uplift(probability, rotation) @ rotation == pytest.approx(np.zeros(3), abs=1e-12)
+from training.uplift import intervals, uplift_errors
 
 
 def posterior(rng, reps=6, width=4, n_pairs=2, size=0.02):

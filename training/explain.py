@@ -15,6 +15,8 @@ from features.columns import ColumnContract
 from features.leads import LeadDesign
 from features.pairs import PairDesign
 
+DUST = 1e-12  # a share of this size is rounding
+
 
 class Contribution(NamedTuple):
     """A part of an uplift or of a lead's own probability, in probability."""
@@ -89,7 +91,7 @@ def largest(
     made = [
         Contribution(names[place].feature, values[place], shares[place], names[place].kind)
         for place in order[:k]
-        if shares[place]
+        if sizes[place] > DUST
     ]
     rest = unnamed + sum([shares[place] for place in order[len(made) :]])
     return [*made, Contribution("other", None, rest, "other")]

@@ -15,7 +15,7 @@ from training.uplift import uplift_errors
 
 
 class RepTables(NamedTuple):
-    """A model laid out for one roster and one day."""
+    """A model laid out for one roster and one day; every array lies in one piece, row by row."""
 
     rows: np.ndarray  # (n_rows, n_reps): effects by column of z, then what f(x, r) can be, by match and level
     covariance: np.ndarray  # float32 (n_column_pairs, n_reps), S_r by pair of columns of z, of two columns twice
@@ -28,7 +28,7 @@ class RepTables(NamedTuple):
 
 
 class Touched(NamedTuple):
-    """What leads touch of the tables."""
+    """What leads touch of the tables; every array in one piece, row by row."""
 
     z: np.ndarray  # (n, width)
     fits: np.ndarray  # intp (n, n_matches), the row of f(x, r) of each match; beyond the table: of `extra`
@@ -123,7 +123,7 @@ class RepArithmetic:
         pairs = np.array([
             tables.rows[row] if row < len(tables.rows) else extra[row - len(tables.rows)]
             for row in (*touched.fits[place], *tables.ramps)
-        ]).reshape(len(tables.beta), -1)  # fmt: skip
+        ]).reshape(len(tables.beta), tables.rows.shape[1])  # fmt: skip
         directions = np.concatenate([columns, every[len(z) :]])
         weights = tables.slope * np.concatenate([z[columns], tables.beta])
         return _Parts(directions, weights, np.vstack([tables.rows[columns], pairs]), len(columns))

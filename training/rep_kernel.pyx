@@ -42,9 +42,19 @@ cdef class RepKernel:
         self.term_of, self.terms = tables.in_term.argmax(axis=1), tables.in_term.shape[1]
         self.width, self.pairs, self.reps = len(tables.row_of_pair), len(tables.beta), tables.rows.shape[1]
         self.slope = tables.slope
+        self._check_tables()
 
     def __reduce__(self):
-        return RepKernel, (self.tables,)
+        from training.roster_columns import arithmetic_of  # which takes what the other process has
+
+        return arithmetic_of, (self.tables,)
+
+    cdef _check_tables(self):
+        _check(self.rows.shape[0] >= self.width and self.row_of_pair.shape[1] == self.width)
+        _check(self.covariance.shape[1] == self.reps and _within(self.row_of_pair, 0, self.covariance.shape[0]))
+        _check(self.ramps.shape[0] <= self.pairs and _within(self.ramps[None, :], 0, self.rows.shape[0]))
+        _check(self.beta_covariance.shape[0] == self.beta_covariance.shape[1] == self.pairs)
+        _check(self.term_of.shape[0] == self.width + self.pairs)
 
     def scores(self, touched, const double[::1] offset):
         """As `RepArithmetic.scores`."""

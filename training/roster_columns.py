@@ -20,6 +20,11 @@ except ImportError:  # no compiler was there when this was installed: the same, 
 COMPILED = Arithmetic.__module__ == "training.rep_kernel"
 
 
+def arithmetic_of(tables: RepTables) -> Arithmetic:
+    """The arithmetic over the tables, compiled where that could be."""
+    return Arithmetic(tables)
+
+
 @dataclass(frozen=True)
 class Day:
     """The roster on one day (UTC)."""
@@ -39,7 +44,7 @@ class RosterColumns:
         self._first_rows: list[int | None] = []  # of each match, its first row; None: put together lead by lead
         self.tables = self._laid_out(roster)
         self._nothing = np.empty((0, len(reps)))
-        self._day = Day(np.nan, (), Arithmetic(self.tables))
+        self._day = Day(np.nan, (), arithmetic_of(self.tables))
 
     def touched(self, row: Sequence[float]) -> Touched:
         """What one lead touches; row : encoded, n_features long."""
@@ -64,15 +69,16 @@ class RosterColumns:
 
     def day(self, at_days: float) -> Day:
         """The roster on the day of a moment, in days since 1970 UTC: whole days of tenure count."""
-        if self._day.number != math.floor(at_days):
+        day = self._day  # another request may be at another day meanwhile
+        if day.number != math.floor(at_days):
             hired = self.matches.hired_days
             here = np.maximum(np.floor(at_days) - np.floor(hired), 0.0)
-            rows = self.tables.rows.copy()  # a request of yesterday may still read the others
+            rows = self.tables.rows.copy()
             if len(self.tables.ramps):
                 rows[self.tables.ramps] = RepMatches.ramps(at_days, hired)
             known = tuple(None if math.isnan(each) else int(each) for each in here)
-            self._day = Day(math.floor(at_days), known, Arithmetic(self.tables._replace(rows=rows)))
-        return self._day
+            day = self._day = Day(math.floor(at_days), known, arithmetic_of(self.tables._replace(rows=rows)))
+        return day
 
     def _laid_out(self, roster: RosterModel) -> RepTables:
         model, width, n_reps = self.model, roster.effects.shape[1], len(roster.reps)

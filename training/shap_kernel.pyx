@@ -13,7 +13,7 @@ from libc.stdlib cimport free, malloc
 import numpy as np
 
 cdef int CATEGORY = 1, LEFT_BY_DEFAULT = 2, MISSING = 12, ZERO_IS_MISSING = 4, NAN_IS_MISSING = 8
-cdef double ZERO = 1e-35
+cdef double ZERO = <float> 1e-35  # as LightGBM has it, in single precision
 
 
 cdef class ShapKernel:
@@ -36,7 +36,7 @@ cdef class ShapKernel:
         self.step_node, self.step_left = paths.step_node, paths.step_left
         self.expected, self.columns = paths.expected, columns
         self.longest = int(np.diff(paths.leaf_start).max(initial=1))
-        if paths.feature.max(initial=-1) >= columns:
+        if not 0 <= paths.feature.min(initial=0) <= paths.feature.max(initial=0) < columns:
             raise ValueError(f"The trees read more than {columns} columns.")
         self.weight = _weights(self.longest)
 

@@ -76,8 +76,9 @@ class _Collected:
             self._nodes.append((feature, threshold + sets if int(kind) & CATEGORY else threshold, kind))
         ends, words = [int(each) for each in _numbers(tree, "cat_boundaries")], _numbers(tree, "cat_threshold")
         self._sets += [words[begin:end] for begin, end in pairwise(ends)]
+        all_rows = _numbers(tree, "internal_count")[0]
         for leaf, steps in _leaves(tree):
-            self._expected += values[leaf] * counts[leaf] / sum(counts)
+            self._expected += values[leaf] * counts[leaf] / all_rows
             by_feature: dict[int, list[tuple[int, bool, float]]] = {}
             for node, left, share in steps:
                 by_feature.setdefault(int(features[node]), []).append((before + node, left, share))

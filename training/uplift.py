@@ -17,14 +17,6 @@ class Interval:
     high: float
 
 
-def uplift(probability: np.ndarray, rotation: np.ndarray) -> np.ndarray:
-    """Each rep's P less what rotation would give, shape (..., n_reps).
-
-    probability : (..., n_reps); rotation : (..., n_reps) rotation's propensities, 1/m over the eligible, 0 elsewhere.
-    """
-    return probability - np.sum(probability * rotation, axis=-1, keepdims=True)
-
-
 class Intervals(NamedTuple):
     """Estimates of several reps in probability with the ends of their intervals, each of shape (k,)."""
 
