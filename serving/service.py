@@ -72,7 +72,7 @@ class Leadmatch:
     @bentoml.on_startup
     async def start(self) -> None:
         """Begin to open the ledger and to load the model."""
-        worker().start()
+        worker().start(bentoml.server_context.worker_index or 0)
 
     @bentoml.on_shutdown
     async def stop(self) -> None:

@@ -16,7 +16,7 @@ from serving.app import FRAMEWORK, build_app, layers
 from serving.logs import write_json_lines
 from serving.parts import Parts, Upkeep
 from serving.problems import invalid, problem_of, retry_later
-from serving.process import to_serve
+from serving.process import keep_to_one_core, to_serve
 from serving.routes.decisions import score_of
 
 THREADS = 16  # of the pool that runs the routes; more would only wait for each other
@@ -52,11 +52,13 @@ class Worker:
             whole = layer(whole, **arguments)
         return whole
 
-    def start(self) -> None:
-        """Begin the upkeep, which makes the service ready once there is a ledger."""
+    def start(self, number: int = 0) -> None:
+        """Begin the upkeep, which makes the service ready once there is a ledger. number : among the workers."""
         write_json_lines()
         to_thread.current_default_thread_limiter().total_tokens = THREADS
         self._upkeep.start()
+        if self.settings.one_core:
+            keep_to_one_core(number)
         to_serve()
 
     async def stop(self) -> None:

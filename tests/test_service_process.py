@@ -117,6 +117,20 @@ def test_what_the_framework_answers_stands_behind_the_same_gate(installed):
     assert 'route="/livez"' in text
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a thread cannot be told where to run")
+def test_what_answers_keeps_to_one_core_and_the_rest_is_free(installed):
+    installed.call("POST", "/v1/score", json={"lead": {"lead_id": "L-core", **LEAD}})  # a thread of the pool is there
+    (worker,) = installed.running.workers()
+    threads = [int(task.name) for task in Path(f"/proc/{worker.pid}/task").iterdir()]
+    bound = {thread: os.sched_getaffinity(thread) for thread in threads}
+    own, mine = bound[worker.pid], os.sched_getaffinity(0)
+    assert len(own) == 1
+    assert own <= mine
+    alike = [cores for cores in bound.values() if cores == own]
+    assert len(alike) >= 2  # the event loop and a thread that answers
+    assert len(mine) == 1 or mine in bound.values()  # the upkeep
+
+
 def test_bentomls_own_client_scores_a_lead(installed):
     code = (
         "import sys, bentoml\n"
