@@ -46,10 +46,6 @@ class Scorer:
         row, warnings = self.encoder.encode(lead)
         return LeadScores(self, row, at.timestamp() / SECONDS_A_DAY, lead, tuple(warnings))
 
-    def score_row(self, row: np.ndarray, at_days: float, *, lead: Mapping[str, Any]) -> "LeadScores":
-        """The same for a lead that is encoded already, shape (1, n_features)."""
-        return LeadScores(self, row[0].tolist(), at_days, lead, ())
-
 
 class LeadScores:
     """One lead's scores against the scorer's roster. Arrays are in the order of `scorer.rep_ids`."""

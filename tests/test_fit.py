@@ -14,7 +14,7 @@ from data.simulator import simulate
 from features.columns import instants
 from features.spells import lead_matrix
 from pipelines.prepare import prepare
-from serving.scorer import Scorer
+from serving.scorer import LeadScores, Scorer
 from training.assess import look_for_potential, rehearse
 from training.conversion import RosterModel
 from training.fit import (
@@ -212,7 +212,7 @@ def test_a_model_comes_of_what_there_is(rng, lacks, recipe):
     assert potential.verdict == "too_little_data"
     model = assemble(parts, spells, contract, verdict=potential.verdict, facts={})
     assert np.isfinite(served_log_odds(model, spells)).all()
-    scores = Scorer(model, model.reps).score_row(spells.leads[:1], 20_000.0, lead={})
+    scores = LeadScores(Scorer(model, model.reps), spells.leads[0].tolist(), 20_000.0, {}, ())
     assert scores.probability.shape == (len(spells.reps),)
     if not spells.reps:
         np.testing.assert_allclose(lead_alone(model, spells.leads), expit(served_log_odds(model, spells)))

@@ -30,7 +30,7 @@ from serving.policy.rulebook import default_rule_book
 from serving.policy.stream_draws import draw_in_order
 from serving.policy.stream_prices import moved, serve_in_order, settled
 from serving.reasons import reason_text
-from serving.scorer import Scorer
+from serving.scorer import LeadScores, Scorer
 
 AT = datetime(2026, 6, 1, 3, tzinfo=UTC)
 
@@ -94,7 +94,7 @@ def test_a_block_says_of_each_lead_what_a_single_decision_says(matching, leads, 
             assert rows[row]["unassigned_reason"]
             continue
         eligible = laid.screened.eligible()[row]
-        one = scorer.score_row(laid.scores.leads[row : row + 1], matching.at_days, lead=lead)
+        one = LeadScores(scorer, laid.scores.leads[row].tolist(), matching.at_days, lead, ())
         uplift = one.uplift(int(rep[row]), eligible)
         told = rows[row]
         assert told["baseline_probability"] == pytest.approx(one.baseline(eligible), abs=1e-12)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from data.roster import Rep
 from features.columns import SECONDS_A_DAY
 from features.spells import lead_matrix
-from serving.scorer import GRADES, Scorer
+from serving.scorer import GRADES, LeadScores, Scorer
 from training.conversion import RosterModel
 from training.rep_effects import no_reps
 
@@ -185,7 +185,7 @@ def test_the_training_leads_scores_are_spread_evenly(fitted):
     everybody = np.ones(len(model.reps), dtype=bool)
     scorer, spells = Scorer(model, model.reps), prepared.spells
     rows = np.linspace(0, len(spells) - 1, 400).astype(int)
-    scores = [scorer.score_row(spells.leads[[row]], spells.at_days[row], lead={}) for row in rows]
+    scores = [LeadScores(scorer, spells.leads[row].tolist(), spells.at_days[row], {}, ()) for row in rows]
     assert np.mean([one.lead_score(everybody) for one in scores]) == pytest.approx(50, abs=5 * 29 / 20)
     shares = [np.mean([one.grade(everybody) == grade for one in scores]) for grade in GRADES]
     assert shares == pytest.approx([0.2, 0.3, 0.3, 0.2], abs=5 * 0.5 / 20)
