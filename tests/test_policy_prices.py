@@ -25,7 +25,7 @@ from serving.policy.price_book import (
     enough_for_all,
     prices_now,
 )
-from serving.policy.prices import SERVED, _optimum, _solve, assign_jointly, shadow_prices
+from serving.policy.prices import MANY, SERVED, _optimum, _solve, assign_jointly, shadow_prices
 from serving.policy.rulebook import Prices
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -293,9 +293,9 @@ def test_a_failing_solution_keeps_the_old_prices():
 def test_the_same_again_is_not_solved_again(monkeypatch):
     solved = []
 
-    def counted(*asked):
+    def counted(*asked, **how):
         solved.append(asked)
-        return shadow_prices(*asked)
+        return shadow_prices(*asked, **how)
 
     monkeypatch.setattr("serving.policy.price_book.shadow_prices", counted)
     reps, loads = [Rep("star", capacity=30), Rep("other")], {"star": Load(open=10, today=0)}
@@ -340,7 +340,9 @@ def test_the_worst_rep_is_not_the_cheapest_way_out_of_a_full_floor():
     assert 0.5 - prices["star"] > 0.1 - prices["dud"]
 
 
-def test_floors_of_a_large_team_are_priced_from_few_of_its_pairs(rng):
+@pytest.mark.parametrize("many", [MANY, 0])  # beginning with the best pairs, and with those that prices near it name
+def test_floors_of_a_large_team_are_priced_from_few_of_its_pairs(many, rng, monkeypatch):
+    monkeypatch.setattr("serving.policy.prices.MANY", many)
     # Each rep is promised a part of what rotation gives: nearly every pair would serve some rep's floor.
     probability = rng.random((120, 200)) * 0.3
     share = np.full(200, 120 / 200)
@@ -353,3 +355,17 @@ def test_floors_of_a_large_team_are_priced_from_few_of_its_pairs(rng):
         for solved in (solution, whole)
     )
     assert found == pytest.approx(best, abs=1e-6)  # the duals of the optimum over all pairs
+
+
+def test_prices_that_are_near_enough_cost_no_more_than_said_and_look_at_fewer_pairs(rng):
+    probability, within = rng.random((120, 200)) * 0.3, 1e-3
+    eligible = rng.random(probability.shape) < 0.9
+    most, least = np.full(200, 1.3 * 120 / 200), np.full(200, 0.5 * 120 / 200)
+
+    def worth(solved, considered):
+        return float((solved.share * (SERVED + probability[considered])).sum())  # floors can be kept, so no shortfall
+
+    exact, all_of_them = _optimum(probability, eligible, most, least)
+    near, some = _optimum(probability, eligible, most, least, within)
+    assert some.sum() < all_of_them.sum()
+    assert 0 <= worth(exact, all_of_them) - worth(near, some) <= within * len(probability)

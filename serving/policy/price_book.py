@@ -22,6 +22,7 @@ from serving.policy.rulebook import Prices
 
 RECENT = 600  # leads that the prices are worked out from
 SPARE = 1.02  # slots a lead that the prices count with at least
+NEAR_ENOUGH = 1e-4  # expected conversions a lead that the prices may cost: from day to day they move more
 ENOUGH = 60  # below this many, a price would be noise: all prices are 0
 SOLVE_EVERY = 100  # decisions; prices of the start alone would lose about a twentieth of the optimum
 STANDS_BACK = 15  # how far the solving thread does, as `nice` counts
@@ -59,7 +60,7 @@ class _Wanted:
     def prices(self) -> dict[str, float]:
         """The solution: price of every rep's next slot, the cheapest 0."""
         floors = np.minimum(self.promised, self.capacity)
-        solved = shadow_prices(self.probability, self.eligible, self.capacity, floors)
+        solved = shadow_prices(self.probability, self.eligible, self.capacity, floors, within=NEAR_ENOUGH)
         asked = self.rotation > 0
         lowest = solved[asked].min() if asked.any() else 0.0
         named = zip(self.rep_ids, solved, asked, strict=True)
