@@ -123,9 +123,10 @@ def _solve(probability: Floats, pairs: Flags, capacity: Floats, floors: Floats |
         blocks.append([given, -sparse.eye_array(m, format="csr")])
         limit.append(-floors)
         worth = np.concatenate([worth, np.full(m, -SHORTFALL)])
-    result = linprog(
-        -worth, A_ub=sparse.block_array(blocks, format="csr"), b_ub=np.concatenate(limit), method="highs-ipm"
-    )
+    # Of 600 leads and 1,000 reps the simplex takes a half of the time, of 3,000 leads and 300 reps seven times as long.
+    method = "highs-ds" if 3 * n < 2 * m else "highs-ipm"
+    table = sparse.block_array(blocks, format="csr")
+    result = linprog(-worth, A_ub=table, b_ub=np.concatenate(limit), method=method)
     if result.status != 0:
         raise ValueError(f"The matching could not be solved: {result.message}")
     price = np.maximum(-result.ineqlin.marginals, 0.0)
