@@ -15,6 +15,7 @@ from data.settings import Settings
 from data.store import audit, decisions, keys, outbox, outcomes, promotions
 from data.store.keys import Key
 from data.store.ledger import Connection, Ledger
+from data.store.lone import Caretaker
 from data.store.promotions import Promotion
 from serving import metrics
 from serving.bundle_store import BundleStore
@@ -109,6 +110,7 @@ class Upkeep:
         self._parts: Parts | None = None
         self._sender: Sender | None = None
         self._follow_up: FollowUp | None = None
+        self._caretaker = Caretaker(settings.home / "caretaker.lock")
         self._reprice_at = self._tell_head_at = 0.0
         self._said = ""  # of a failure that goes on
         self._stopped = threading.Event()
@@ -122,7 +124,9 @@ class Upkeep:
     def stop(self) -> None:
         """End, and close what was opened."""
         self._stopped.set()
-        self._thread.join(timeout=10)
+        if self._thread.is_alive():
+            self._thread.join(timeout=10)
+        self._caretaker.give_up()
         if self._sender:
             self._sender.stop()
         if self._follow_up:
@@ -154,17 +158,24 @@ class Upkeep:
             self._sender.start()
 
     def _once(self) -> None:
-        if self._parts is None:
-            self._parts = self._opened()
-        parts = self._parts
+        try:
+            self._look_after(self._parts or self._opened())
+        except Exception:
+            self._caretaker.give_up()  # it may be this process alone that cannot
+            raise
+        self._move_alias()  # last, as the registry may be away for days
+
+    def _look_after(self, parts: Parts) -> None:
+        self._parts = parts
         self._refresh(parts)  # before the first request: else it would get the fallback
+        alone = self._caretaker.take()  # what each worker could do for all would be thrown away by all but one
         if self._follow_up is None:
             if not COMPILED:
                 log.warning("the arithmetic over a roster was not compiled when leadmatch was installed: it is slower")
             self._ready(parts)
             self._start_beside(parts)
-        self._move_alias()
-        self._seal(parts)
+        if alone:
+            self._seal(parts)
         if time.monotonic() >= self._reprice_at:
             self._reprice_at = time.monotonic() + REPRICED_EVERY_S
             parts.prices.outdate()
@@ -181,7 +192,7 @@ class Upkeep:
     def _start_beside(self, parts: Parts) -> None:
         """Have prices, reports and follow-up go on by themselves: the first lead need not wait for them."""
         parts.prices.start()
-        parts.reports.start()
+        parts.reports.start(self._caretaker)
         self._follow_up = FollowUp(parts.decider, every_s=self._settings.sweep_seconds)
         self._follow_up.start()
 

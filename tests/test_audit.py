@@ -1,6 +1,9 @@
 """The chain of hashes finds the first row that was edited, deleted, reordered or slipped in, and never forks."""
 
 import contextlib
+import hashlib
+import hmac
+import math
 import threading
 from datetime import UTC, datetime, timedelta
 
@@ -9,13 +12,14 @@ import pytest
 import rfc8785
 from hypothesis import example, given
 from hypothesis import strategies as st
-from sqlalchemy import func, select, text
+from sqlalchemy import Boolean, func, select, text
 
 from data.errors import InputError
 from data.roster import Rep
 from data.store import acts, audit, audit_check, checks, keys, overrides, policies, promotions
+from data.store.canonical import canonical
 from data.store.ledger import Ledger
-from data.store.tables import APPEND_ONLY
+from data.store.tables import APPEND_ONLY, metadata
 from data.store.tables import audit as links
 
 NINE = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -216,15 +220,122 @@ def test_who_made_and_revoked_a_key_is_written_down(ledger):
     assert made.key not in str(told)
 
 
-json_values = st.recursive(
+# What a row of a table holds, in the ways in which canonical JSON writes it: RFC 8785's own shape of a number changes
+# at 1e-6 and 1e21, Python's at 1e-4 and 1e16, and doubles are exact up to 2**53.
+EDGES = [1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1.0, 2.0**53, 1e15, 1e16, 1e17, 1e20, 1e21, 1e22, 5e-324, 2.3e-308, 1.7e308]
+near_an_edge = st.builds(
+    lambda edge, ulps, sign: sign * (edge + ulps * math.ulp(edge)),
+    st.sampled_from(EDGES), st.integers(-3, 3), st.sampled_from([-1, 1]),
+)  # fmt: skip
+values = (
     st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(st.characters(exclude_categories=["Cs"])),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text("abcXYZ_09"), inner),
+    | near_an_edge | st.integers(-(10**22), 10**22).map(float)
+    | st.text(st.characters(exclude_categories=["Cs"])).map(str)
 )  # fmt: skip
 
 
-@given(json_values)
+@given(values)
 @example('["R-1","R-2"]\x00\x1f\x7f\b\f\n\r\t\\/\u2028')
-@example({"seq": 1, "b": 1e-7, "a": [1e16, -0.0, 5e-324, 1e21], "c": {}, "d": []})
+@example('["R-1","R-2"]' * 200)
+@example(9.999e-5)
+@example(-0.0)
+@example(9_999_999_999_999_998.0)
+@example(999_999_999_999_999_999_999.0)
+@example(2**53 - 1)
+@example(1 - 2**53)
 def test_the_chain_hashes_what_rfc_8785_writes(value):
-    assert audit.canonical(value).encode() == rfc8785.dumps(value)
+    assert canonical(value).encode() == rfc8785.dumps(value)
+
+
+def test_what_json_cannot_say_exactly_is_hashed_as_a_string():
+    told = [2**53, -(2**53), math.inf, -math.inf, math.nan, b"ab", memoryview(b"ab")]
+    ab = '"fb8e20fc2e4c3f248c60c39bd652f3c1347298bb977b8b4d5903b85055620603"'
+    assert [canonical(value) for value in told] == [
+        '"9007199254740992"', '"-9007199254740992"', '"inf"', '"-inf"', '"nan"', ab, ab,
+    ]  # fmt: skip
+
+
+def plainly(conn, table, **where):
+    """Rows as dicts of what JSON can say, read and put together as plainly as can be."""
+    ((column, number),) = where.items()
+    rows = conn.execute(text(f"SELECT * FROM {table} WHERE {column} = :number"), {"number": number})
+    told = []
+    for row in rows.mappings():
+        values = {name: value for name, value in row.items() if value is not None}
+        for name, value in values.items():
+            if isinstance(metadata.tables[table].c[name].type, Boolean):
+                values[name] = bool(value)
+            if isinstance(value, bytes):
+                values[name] = hashlib.sha256(value).hexdigest()
+        told.append(values)
+    return told
+
+
+def hashed(value):
+    return hashlib.sha256(rfc8785.dumps(value)).hexdigest()
+
+
+def test_rows_and_links_are_hashed_as_plainly_as_can_be(busy):
+    """The format itself, as chains that were made long ago have it."""
+    erasable = {"decisions": ("lead_snapshot", "{}"), "outcome_events": ("reason", None), "overrides": ("reason", "")}
+    with busy.ledger.reading() as conn:
+        salts = dict(conn.execute(text("SELECT number, salt FROM audit_salts")).all())
+        chain = [dict(row) for row in conn.execute(text("SELECT * FROM audit ORDER BY number")).mappings()]
+        for link in chain:
+            name, number = link["of_table"], link["of_row"]
+            key = {"roster_versions": "version", "promotions": "number", "policy_versions": "version"}.get(name, "seq")
+            (row,) = plainly(conn, name, **{key: number})
+            parts = plainly(conn, "roster_history", version=number) if name == "roster_versions" else []
+            parts.sort(key=lambda part: part["rep_id"])
+            column, blank = erasable.get(name, (None, None))
+            blanked = row.pop(column, blank)
+            assert link["content"] == hashed({"row": row, "parts": parts}), name
+            if blanked == blank:
+                assert link["erasable"] is None, name
+            else:
+                salt = bytes.fromhex(salts[link["number"]])
+                assert link["erasable"] == hmac.new(salt, blanked.encode(), "sha256").hexdigest(), name
+            assert link["hash"] == hashed({name: link[name] for name in link if name != "hash"})
+    assert len(chain) > 20
+    assert [link["previous"] for link in chain] == ["0" * 64, *(link["hash"] for link in chain[:-1])]
+
+
+def test_a_batch_is_added_in_short_transactions(floor, monkeypatch):
+    monkeypatch.setattr(audit, "MOST_HELD", 3)
+    for number in range(5):
+        floor.decide(f"L-{number}", "R-1")
+    taken = Overtaken(floor.ledger, at=0)
+    assert audit.seal(taken, at=NINE, limit=8) == 8
+    assert taken.writings == 3
+    assert findings(floor.ledger) == []
+
+
+def test_a_sealer_that_is_overtaken_between_two_transactions_leaves_the_rest_to_the_other(floor, monkeypatch):
+    monkeypatch.setattr(audit, "MOST_HELD", 3)
+    for number in range(5):
+        floor.decide(f"L-{number}", "R-1")
+    taken = Overtaken(floor.ledger, at=2)
+    assert audit.seal(taken, at=NINE, limit=8) == 3
+    assert taken.writings == 2
+    while seal(floor.ledger):
+        pass
+    assert findings(floor.ledger) == []
+    with floor.ledger.reading() as conn:
+        # Five decisions, the slot of each, and the roster.
+        assert conn.execute(select(func.count()).select_from(links)).scalar_one() == 11
+
+
+class Overtaken:
+    """A ledger in which another sealer adds a row before this writer's turn number `at`, which begins at 1."""
+
+    def __init__(self, ledger, *, at):
+        self.ledger, self.at, self.writings = ledger, at, 0
+
+    def reading(self):
+        return self.ledger.reading()
+
+    def writing(self):
+        self.writings += 1
+        if self.writings == self.at:
+            assert seal(self.ledger, limit=1) == 1
+        return self.ledger.writing()

@@ -8,34 +8,54 @@ database can rewrite the chain as a whole; only a head that was kept elsewhere s
 
 import hashlib
 import hmac
-import math
 import secrets
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from json.encoder import encode_basestring
 from typing import Any
 
-import rfc8785
-from sqlalchemy import BigInteger, Column, Select, Table, Text, func, insert, select, type_coerce
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Select,
+    Table,
+    Text,
+    bindparam,
+    func,
+    insert,
+    select,
+    text,
+    type_coerce,
+)
 from sqlalchemy.engine import Connection
 
 from data.store import heads
-from data.store.columns import Instant, Json, to_microseconds
+from data.store.canonical import canonical
+from data.store.columns import Instant, Json, from_microseconds, to_microseconds
 from data.store.ledger import Ledger
-from data.store.tables import APPEND_ONLY, acts, audit, audit_salts, metadata, roster_history
+from data.store.quick import Quick
+from data.store.tables import APPEND_ONLY, audit, audit_salts, metadata, roster_history
 
 ERASABLE = {"decisions": "lead_snapshot", "outcome_events": "reason", "overrides": "reason"}
 ERASED = {"decisions": "{}", "outcome_events": None, "overrides": ""}  # what an erasure leaves
 FIRST = "0" * 64  # what the first row of the chain follows
 LATE = 10_000  # a row may be committed after this many later ones of its table: PostgreSQL gives out numbers early
 HEAD = "audit"
-AT_ONCE = 200  # rows that are added to the chain in one transaction
+AT_ONCE = 200  # rows that are hashed from one snapshot
+MOST_HELD = 100  # rows that are added in one transaction: decisions wait for it
 _PARTS = {"roster_versions": roster_history}  # rows that have no number of their own go with those that have
 _NUMBERS = ("seq", "version", "number")
-_MOST_EXACT = 2**53 - 1  # JSON's numbers are doubles
+_HASHED = sorted(column.name for column in audit.columns if column.name != "hash")
+_LINK = [(name, f'"{name}":') for name in _HASHED]
+_OF_TABLE = bindparam("of_table", type_=Text)
+_LATE = bindparam("late", type_=BigInteger)
+_NEWEST = Quick(text("SELECT number, hash, at FROM audit ORDER BY number DESC LIMIT 1"))
+_NEWEST_ACT = Quick(text("SELECT coalesce(max(seq), 0) FROM acts"))
+_ADD_LINK = Quick(insert(audit).inline())
+_ADD_SALT = Quick(insert(audit_salts).inline())
 
 
 def _number_of(table: Table) -> Column[Any]:
@@ -69,9 +89,8 @@ class Content:
 
 def head(conn: Connection) -> Head | None:
     """The newest row of the chain; None while nothing is sealed."""
-    newest = select(audit.c.number, audit.c.hash, audit.c.at).order_by(audit.c.number.desc()).limit(1)
-    row = conn.execute(newest).one_or_none()
-    return None if row is None else Head(*row)
+    row = _NEWEST.row(conn, {})
+    return None if row is None else Head(row[0], row[1], from_microseconds(row[2]))
 
 
 def seal(ledger: Ledger, *, at: datetime, limit: int = AT_ONCE) -> int:
@@ -81,100 +100,70 @@ def seal(ledger: Ledger, *, at: datetime, limit: int = AT_ONCE) -> int:
     """
     with ledger.reading() as conn:
         batch = _prepared(conn, at=at, limit=limit)
-    if not batch.links:
-        return 0
-    with ledger.writing() as tx:
-        return len(batch.links) if _added(tx, batch) else 0
+    added = 0
+    while added < len(batch.links):
+        links = batch.links[added : added + MOST_HELD]
+        with ledger.writing() as tx:
+            if not _added(tx, batch, links):
+                break
+        added += len(links)
+    return added
 
 
 @dataclass(frozen=True)
 class _Batch:
     """Rows of the chain as they follow from a snapshot, and what must still be so when they are added."""
 
-    after: int  # the newest number of the chain
     acts: int  # the newest act: an erasure since then may have blanked what was hashed
     links: list[dict[str, Any]]
-    salts: list[dict[str, Any]]
+    salts: dict[int, str]  # by number
 
 
 def _prepared(conn: Connection, *, at: datetime, limit: int) -> _Batch:
     last = head(conn)
     number, previous = (0, FIRST) if last is None else (last.number, last.hash)
-    batch = _Batch(number, _newest_act(conn), [], [])
+    batch = _Batch(_newest_act(conn), [], {})
     for name in SEALED:
-        numbers = _rows_to_seal(conn, name, limit=limit - len(batch.links))
-        contents = contents_of(conn, name, numbers)
-        for row in numbers:
-            number, content, salt = number + 1, contents[row], secrets.token_hex(16)
+        for row, content in _contents_to_seal(conn, name, limit=limit - len(batch.links)).items():
+            number, erasable = number + 1, None
+            if content.erasable is not None:
+                batch.salts[number] = secrets.token_hex(16)
+                erasable = salted(batch.salts[number], content.erasable)
             link = {
                 "number": number,
                 "at": at,
                 "of_table": name,
                 "of_row": row,
                 "content": content.fixed,
-                "erasable": None if content.erasable is None else salted(salt, content.erasable),
+                "erasable": erasable,
                 "previous": previous,
             }
             previous = link_hash(link)
             batch.links.append({**link, "hash": previous})
-            if content.erasable is not None:
-                batch.salts.append({"number": number, "salt": salt})
     return batch
 
 
-def _added(tx: Connection, batch: _Batch) -> bool:
-    if heads.hold(tx, HEAD) != batch.after or _newest_act(tx) != batch.acts:
+def _added(tx: Connection, batch: _Batch, links: list[dict[str, Any]]) -> bool:
+    if heads.hold(tx, HEAD) != links[0]["number"] - 1 or _newest_act(tx) != batch.acts:
         return False
-    heads.advance(tx, HEAD, by=len(batch.links))
-    tx.execute(insert(audit), batch.links)
-    if batch.salts:
-        tx.execute(insert(audit_salts), batch.salts)
+    heads.advance(tx, HEAD, by=len(links))
+    _ADD_LINK.run_many(tx, links)
+    numbers = (link["number"] for link in links)
+    salts = [{"number": number, "salt": batch.salts[number]} for number in numbers if number in batch.salts]
+    if salts:
+        _ADD_SALT.run_many(tx, salts)
     return True
 
 
 def _newest_act(conn: Connection) -> int:
-    return conn.execute(select(func.max(acts.c.seq))).scalar() or 0
-
-
-def _rows_to_seal(conn: Connection, name: str, *, limit: int) -> list[int]:
-    """Numbers of rows that are not in the chain yet, oldest first."""
-    number = SEALED[name]
-    newest = select(func.max(audit.c.of_row)).where(audit.c.of_table == name)
-    since = (conn.execute(newest).scalar() or 0) - (LATE if conn.dialect.name == "postgresql" else 0)
-    in_chain = select(audit.c.number).where(audit.c.of_table == name, audit.c.of_row == number).exists()
-    wanted = select(number).where(number > since, ~in_chain).order_by(number).limit(limit)
-    return list(conn.execute(wanted).scalars())
-
-
-def contents_of(conn: Connection, name: str, numbers: Sequence[int]) -> dict[int, Content]:
-    """What is hashed of these rows of one table, as they lie in the ledger now."""
-    if not numbers:
-        return {}
-    key, erasable = SEALED[name], ERASABLE.get(name)
-    parts = _parts_of(conn, name, numbers)
-    found = {}
-    for row in conn.execute(_rows_of(name).where(key.in_(numbers))):
-        values = row._asdict()
-        number, blanked = values[key.name], values.pop(erasable, None) if erasable else None
-        kept = None if erasable is None or blanked == ERASED[name] else str(blanked)
-        found[number] = Content(_digest({"row": _plain(values), "parts": parts.get(number, [])}), kept)
-    return found
-
-
-def _parts_of(conn: Connection, name: str, numbers: Sequence[int]) -> dict[int, list[dict[str, Any]]]:
-    part = _PARTS.get(name)
-    found: dict[int, list[dict[str, Any]]] = defaultdict(list)
-    if part is not None:
-        ordered = select(*_raw(part)).where(part.c.version.in_(numbers)).order_by(*part.primary_key.columns)
-        for row in conn.execute(ordered):
-            found[row.version].append(_plain(row._asdict()))
-    return found
+    ((newest,),) = _NEWEST_ACT.rows(conn, {})
+    return int(newest)
 
 
 def link_hash(link: Mapping[str, Any]) -> str:
     """The hash of one row of the chain, over its own columns and the hash of the row before."""
-    at = to_microseconds(link["at"])
-    return _digest({name: at if name == "at" else link[name] for name in link if name != "hash"})
+    own = {**link, "at": to_microseconds(link["at"])}
+    return _digest(f"{{{','.join([name + canonical(own[column]) for column, name in _LINK])}}}")
 
 
 def salted(salt: str, text: str) -> str:
@@ -182,56 +171,88 @@ def salted(salt: str, text: str) -> str:
     return hmac.digest(bytes.fromhex(salt), text.encode(), "sha256").hex()
 
 
+def contents_of(conn: Connection, name: str, numbers: Sequence[int]) -> dict[int, Content]:
+    """What is hashed of these rows of one table, as they lie in the ledger now."""
+    if not numbers:
+        return {}
+    return _contents(conn, name, conn.execute(_table(name).rows.where(SEALED[name].in_(numbers))).all())
+
+
+def _contents_to_seal(conn: Connection, name: str, *, limit: int) -> dict[int, Content]:
+    """The same of rows that are not in the chain yet, oldest first."""
+    late = LATE if conn.dialect.name == "postgresql" else 0
+    rows = _table(name).not_sealed.rows(conn, {"of_table": name, "late": late, "most": limit})
+    return _contents(conn, name, rows) if rows else {}
+
+
+def _contents(conn: Connection, name: str, rows: Sequence[Sequence[Any]]) -> dict[int, Content]:
+    table, erased = _table(name), ERASED.get(name)
+    parts = _parts_of(conn, name, [row[table.number] for row in rows])
+    found = {}
+    for row in rows:
+        number, blanked = row[table.number], row[-1] if name in ERASABLE else erased
+        fixed = _digest(f'{{"parts":[{",".join(parts[number])}],"row":{_written(table.names, row)}}}')
+        found[number] = Content(fixed, None if blanked == erased else str(blanked))
+    return found
+
+
+def _parts_of(conn: Connection, name: str, numbers: Sequence[int]) -> Mapping[int, list[str]]:
+    part = _PARTS.get(name)
+    found: dict[int, list[str]] = defaultdict(list)
+    if part is not None:
+        columns = _columns(part)
+        ordered = select(part.c.version, *columns.values()).where(part.c.version.in_(numbers))
+        for version, *row in conn.execute(ordered.order_by(*part.primary_key.columns)):
+            found[version].append(_written(tuple(columns), row))
+    return found
+
+
+@dataclass(frozen=True)
+class _Table:
+    """How the rows of one table are read: the columns in the order in which they are hashed, the erasable one last."""
+
+    names: Sequence[str]  # of what never changes, as JSON writes them before a value
+    number: int  # the place of the row's number
+    rows: Select[Any]
+    not_sealed: Quick
+
+
 @cache
-def _rows_of(name: str) -> Select[Any]:
-    """One table's rows as they lie there; put together once, as it has many columns."""
-    return select(*_raw(SEALED[name].table))
+def _table(name: str) -> _Table:
+    """Put together once, as a table has many columns."""
+    number = SEALED[name]
+    columns = _columns(number.table)
+    erasable = [columns.pop(_member(ERASABLE[name]))] if name in ERASABLE else []
+    rows = select(*columns.values(), *erasable)
+    of_table = audit.c.of_table == _OF_TABLE
+    newest = select(func.coalesce(func.max(audit.c.of_row), text("0"))).where(of_table).scalar_subquery()
+    in_chain = select(audit.c.number).where(of_table, audit.c.of_row == number).exists()
+    left = rows.where(number > newest - _LATE, ~in_chain).order_by(number)
+    not_sealed = Quick(left.suffix_with(text("LIMIT :most")))
+    return _Table(tuple(columns), list(columns).index(_member(number.name)), rows, not_sealed)
 
 
-def _raw(table: Table) -> Iterator[Any]:
-    """The columns as they lie in the database: JSON as its text, instants as microseconds."""
-    for column in table.columns:
-        if isinstance(column.type, Json):
-            yield type_coerce(column, Text).label(column.name)
-        elif isinstance(column.type, Instant):
-            yield type_coerce(column, BigInteger).label(column.name)
-        else:
-            yield column
+def _columns(table: Table) -> dict[str, ColumnElement[Any]]:
+    """The columns in the order of their names, as they lie in the database: JSON as text, instants as microseconds."""
+    return {_member(column.name): _raw(column) for column in sorted(table.columns, key=lambda column: column.name)}
 
 
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What JSON can say exactly; a column without a value is left out, so that a new column changes no old hash."""
-    return {name: _exact(value) for name, value in values.items() if value is not None}
+def _member(name: str) -> str:
+    """A name of our own, which is ASCII, as canonical JSON has it before a value."""
+    return f'"{name}":'
 
 
-def _exact(value: Any) -> Any:
-    match value:
-        case bool() | str():
-            return value
-        case int():
-            return value if abs(value) <= _MOST_EXACT else str(value)
-        case float():
-            return value if math.isfinite(value) else repr(value)
-        case _:
-            return hashlib.sha256(bytes(value)).hexdigest()
+def _raw(column: Column[Any]) -> ColumnElement[Any]:
+    if isinstance(column.type, Json):
+        return type_coerce(column, Text).label(column.name)
+    return type_coerce(column, BigInteger).label(column.name) if isinstance(column.type, Instant) else column
 
 
-def _digest(value: Any) -> str:
-    return hashlib.sha256(canonical(value).encode()).hexdigest()
+def _written(names: Sequence[str], row: Sequence[Any]) -> str:
+    """The row as canonical JSON; a column without a value is left out, so that a new column changes no old hash."""
+    told = zip(names, row, strict=False)  # what may be erased lies behind the others
+    return f"{{{','.join([name + canonical(value) for name, value in told if value is not None])}}}"
 
 
-def canonical(value: Any) -> str:
-    """The value as RFC 8785 writes it; names are ASCII, as those of columns are.
-
-    rfc8785 itself takes a call for every quote in a string, and the candidates of a decision are a string with a
-    thousand names in it. JSON's own encoder escapes the same characters in the same way.
-    """
-    match value:
-        case str():
-            return encode_basestring(value)
-        case list():
-            return f"[{','.join(map(canonical, value))}]"
-        case dict():
-            return f"{{{','.join(f'{encode_basestring(name)}:{canonical(value[name])}' for name in sorted(value))}}}"
-        case _:
-            return rfc8785.dumps(value).decode()
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""One at a time: a lock that a job holds for as long as its process lives."""
+"""One at a time: locks that a process holds for as long as it lives."""
 
 import fcntl
 import os
@@ -27,3 +27,39 @@ def alone(file: Path, what: str) -> Iterator[None]:
         yield
     finally:
         os.close(number)
+
+
+class Caretaker:
+    """The one process of a home that does what need be done once; each may become it when the last one is gone.
+
+    It guards work, not rows: where the file is gone or several machines share a database, what two of them prepare is
+    still written once. `held` may be asked by any thread, the rest is one thread's.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._number: int | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether it is this process."""
+        return self._number is not None
+
+    def take(self) -> bool:
+        """Whether it is this process: from now on, if it was nobody."""
+        if self._number is None:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            number = os.open(self._file, os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(number)
+                return False
+            self._number = number
+        return True
+
+    def give_up(self) -> None:
+        """Let it be another process, which may be one that can do the work."""
+        if self._number is not None:
+            number, self._number = self._number, None
+            os.close(number)

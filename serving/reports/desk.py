@@ -17,6 +17,7 @@ from typing import Any
 from data.errors import BusyError
 from data.store import facts as ledger_facts
 from data.store.ledger import Ledger
+from data.store.lone import Caretaker
 from serving.decide import loads_of
 from serving.in_force import Watch
 from serving.policy.price_book import Standing
@@ -101,9 +102,9 @@ class Reports:
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def start(self) -> None:
-        """Begin to keep the facts up to date."""
-        self._thread = threading.Thread(target=self._run, name="reports", daemon=True)
+    def start(self, caretaker: Caretaker) -> None:
+        """Begin to keep the facts up to date. Only the caretaker makes them; the others take in what it made."""
+        self._thread = threading.Thread(target=self._run, args=(caretaker,), name="reports", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
@@ -237,11 +238,18 @@ class Reports:
                 item["decision_id"], item["lead_id"] = names[item.pop("seq")]
         return made
 
-    def _run(self) -> None:
+    def keep_up(self, caretaker: Caretaker) -> bool:
+        """What `start` does again and again; whether that was all there was to do."""
+        if caretaker.held:
+            return self.catch_up(within_s=FOLLOW_S)  # a turn for whoever waits for a report in between
+        with self._turn:
+            return self._read()
+
+    def _run(self, caretaker: Caretaker) -> None:
         while not self._closed.is_set():
             complete, begun = True, time.thread_time()
             try:
-                complete = self.catch_up(within_s=FOLLOW_S)  # a turn for whoever waits for a report in between
+                complete = self.keep_up(caretaker)
             except Exception as error:  # the next round tries again
                 log.warning("reports could not follow the ledger", extra={"problem": type(error).__name__})
             self._closed.wait(max(EVERY_S, REST * (time.thread_time() - begun)) if complete else 0.0)
