@@ -7,15 +7,14 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Protocol
 
-import numpy as np
 import orjson
-from numpy.typing import NDArray
 
 from data.errors import BusyError, InputError
 from data.store import heads, policies, records, roster
 from data.store.ledger import Connection
 from data.store.roster import Roster
 from serving.bundle_store import FALLBACK, Loaded
+from serving.json_rows import Picked
 from serving.policy.bounds import Comings
 from serving.policy.eligibility import Screener
 from serving.policy.routes import Routes
@@ -57,13 +56,11 @@ class InForce:
         return self.loaded is not None and self.loaded.model.speaks
 
     @cached_property
-    def rep_heads(self) -> NDArray[np.object_]:
-        """How each rep of the roster begins in a score, as JSON: while she is not available, and while she is."""
+    def rep_heads(self) -> Picked:
+        """How each rep begins in a score, as JSON: two texts, while she is not available and while she is."""
+        free = (b',"available":false,"probability":', b',"available":true,"probability":')
         named = [orjson.dumps({"rep_id": rep.rep_id, "rep_name": rep.name})[:-1] for rep in self.roster.reps]
-        heads = np.empty((len(named), 2), dtype=object)
-        for free, said in enumerate((b',"available":false,"probability":', b',"available":true,"probability":')):
-            heads[:, free] = [each + said for each in named]
-        return heads
+        return Picked.all_of([each + said for each in named for said in free])
 
     @cached_property
     def texts(self) -> ReasonTexts:

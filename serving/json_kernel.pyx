@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""`serving.json_rows.written`, compiled: figures below 10 get 16 decimals each, without a search for their shortest form.
+"""`serving.json_rows.written`, compiled: a figure gets 16 decimals, without a search for its shortest form.
 
 They are within two units of the 16th decimal, which is about what a probability in double precision tells.
 """
@@ -13,18 +13,22 @@ from libc.string cimport memcpy
 
 import numpy as np
 
-from serving.json_rows import figures
+from serving.json_rows import Picked, figures
 
 cdef bytes _two_digits = b"".join(b"%02d" % number for number in range(100))
 cdef const char* TWO_DIGITS = PyBytes_AS_STRING(_two_digits)
-cdef Py_ssize_t WIDTH = 18  # of a figure: a digit, a point and 16 decimals; a sign where it is below 0
+cdef Py_ssize_t WIDTH = 18  # of a figure below 10: a digit, a point and 16 decimals; a sign where it is below 0
+cdef double MOST = 1e9  # whose digits fit an integer
 
 
-cdef struct Column:  # of what is alike, the texts and the figures, one is there
+cdef struct Column:  # of what is alike, the texts, those that are picked out and the figures, one is there
     const char* alike
     PyObject* texts
+    const Py_ssize_t* which
     const double* figures
     Py_ssize_t length  # of what is alike
+    const char* block  # what is picked from
+    const Py_ssize_t* starts
 
 
 def written(columns, Py_ssize_t n):
@@ -50,8 +54,10 @@ cdef object _prepared(object column, Py_ssize_t n):
     """The column as it can be written: figures that do not fit the form of the others become texts."""
     if isinstance(column, bytes):
         return column
-    if len(column) != n:
+    if len(column.which if isinstance(column, Picked) else column) != n:
         raise ValueError(f"Every column must have {n} rows.")
+    if isinstance(column, Picked):
+        return _checked(column)
     if isinstance(column, list):
         for text in column:
             if not isinstance(text, bytes):
@@ -61,10 +67,20 @@ cdef object _prepared(object column, Py_ssize_t n):
     return column if _small(column) else figures(column)
 
 
+cdef object _checked(object picked):
+    """The same, once every text lies within the block."""
+    cdef const Py_ssize_t[::1] starts = picked.starts, which = picked.which
+    cdef Py_ssize_t row, many = starts.shape[0] - 1, length = len(picked.block)
+    for row in range(which.shape[0]):
+        if not 0 <= which[row] < many or not 0 <= starts[which[row]] <= starts[which[row] + 1] <= length:
+            raise ValueError(f"There is no text {which[row]} in the block.")
+    return picked
+
+
 cdef bint _small(const double[::1] column) noexcept:
     cdef Py_ssize_t row
     for row in range(column.shape[0]):
-        if not fabs(column[row]) < 10.0:  # not a number is not
+        if not fabs(column[row]) < MOST:  # not a number is not
             return False
     return True
 
@@ -72,8 +88,9 @@ cdef bint _small(const double[::1] column) noexcept:
 cdef Py_ssize_t _describe(Column* described, object column, Py_ssize_t n):
     """Point to a column's content, and count the bytes that it takes."""
     cdef const double[::1] values
+    cdef const Py_ssize_t[::1] starts, which
     cdef Py_ssize_t row, size = 0
-    described.alike, described.texts, described.figures, described.length = NULL, NULL, NULL, 0
+    described.alike, described.texts, described.which, described.figures, described.length = NULL, NULL, NULL, NULL, 0
     if isinstance(column, bytes):
         described.alike, described.length = PyBytes_AS_STRING(column), PyBytes_GET_SIZE(column)
         return described.length * n
@@ -82,9 +99,16 @@ cdef Py_ssize_t _describe(Column* described, object column, Py_ssize_t n):
         for row in range(n):
             size += PyBytes_GET_SIZE(<object> PyList_GET_ITEM(column, row))
         return size
+    if isinstance(column, Picked):
+        starts, which = column.starts, column.which
+        for row in range(n):
+            size += starts[which[row] + 1] - starts[which[row]]
+        described.block = PyBytes_AS_STRING(column.block)
+        described.starts, described.which = &starts[0], &which[0] if n else NULL
+        return size
     values = column
     for row in range(n):
-        size += WIDTH + (values[row] < 0.0)
+        size += WIDTH + (values[row] < 0.0) + _further_digits(<unsigned int> fabs(values[row]))
     if n:
         described.figures = &values[0]
     return size
@@ -92,7 +116,7 @@ cdef Py_ssize_t _describe(Column* described, object column, Py_ssize_t n):
 
 cdef void _write(char* to, const Column* table, Py_ssize_t many, Py_ssize_t n):
     """Fill in everything."""
-    cdef Py_ssize_t row, place, length
+    cdef Py_ssize_t row, place, length, start
     cdef PyObject* text
     to[0] = b"["
     to += 1
@@ -104,7 +128,11 @@ cdef void _write(char* to, const Column* table, Py_ssize_t many, Py_ssize_t n):
             if table[place].figures:
                 to = _figure(to, table[place].figures[row])
                 continue
-            if table[place].texts:
+            if table[place].which:
+                start = table[place].starts[table[place].which[row]]
+                length = table[place].starts[table[place].which[row] + 1] - start
+                memcpy(to, table[place].block + start, length)
+            elif table[place].texts:
                 text = <PyObject*> PyList_GET_ITEM(<object> table[place].texts, row)
                 length = PyBytes_GET_SIZE(<object> text)
                 memcpy(to, PyBytes_AS_STRING(<object> text), length)
@@ -116,18 +144,31 @@ cdef void _write(char* to, const Column* table, Py_ssize_t many, Py_ssize_t n):
 
 
 cdef char* _figure(char* to, double figure) noexcept:
-    """One figure below 10 in size. The decimals are worked out in two halves, each of which fits an integer."""
+    """One figure below MOST in size. The decimals are worked out in two halves, each of which fits an integer."""
     cdef double size = fabs(figure)
-    cdef int digit = <int> size
-    cdef double half = (size - digit) * 1e8
+    cdef unsigned int whole = <unsigned int> size
+    cdef double half = (size - whole) * 1e8
     cdef unsigned int upper = <unsigned int> half
+    cdef Py_ssize_t further = _further_digits(whole), place
     to[0] = b"-"
     to += figure < 0.0
-    to[0] = <char> (48 + digit)
+    for place in range(further, -1, -1):
+        to[place] = <char> (48 + whole % 10)
+        whole //= 10
+    to += further
     to[1] = b"."
     _eight(to + 2, upper)
     _eight(to + 10, <unsigned int> ((half - upper) * 1e8))
-    return to + 18
+    return to + WIDTH
+
+
+cdef inline Py_ssize_t _further_digits(unsigned int whole) noexcept:
+    """How many digits a number has beside the first one."""
+    cdef Py_ssize_t further = 0
+    while whole >= 10:
+        whole //= 10
+        further += 1
+    return further
 
 
 cdef inline void _eight(char* to, unsigned int number) noexcept:

@@ -4,13 +4,34 @@
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+
+class Picked(NamedTuple):
+    """A text for each row, out of a block of texts that lie there one after the other for many tables."""
+
+    block: bytes
+    starts: NDArray[np.intp]  # (n_texts + 1,), where each begins, and where the last one ends
+    which: NDArray[np.intp]  # (n,), the text of each row
+
+    @classmethod
+    def all_of(cls, texts: Sequence[bytes]) -> "Picked":
+        """All of them, in their order; others are picked by another `which`."""
+        starts = np.cumsum([0, *map(len, texts)], dtype=np.intp)
+        return cls(b"".join(texts), starts, np.arange(len(texts), dtype=np.intp))
+
+    def texts(self) -> list[bytes]:
+        """Each row's text."""
+        ends = self.starts[self.which + 1].tolist()
+        return [self.block[start:end] for start, end in zip(self.starts[self.which].tolist(), ends, strict=True)]
+
+
 # What every row has alike, or a text for each row, or a figure for each row.
-Column = bytes | list[bytes] | NDArray[np.float64]
+Column = bytes | list[bytes] | Picked | NDArray[np.float64]
 
 
 def written(columns: Sequence[Column], n: int) -> bytes:
@@ -24,7 +45,9 @@ def written(columns: Sequence[Column], n: int) -> bytes:
     return b"[" + b",".join(map(b"".join, zip(*told, strict=True))) + b"]"
 
 
-def _texts(column: list[bytes] | NDArray[np.float64]) -> list[bytes]:
+def _texts(column: list[bytes] | Picked | NDArray[np.float64]) -> list[bytes]:
+    if isinstance(column, Picked):
+        return column.texts()
     return column if isinstance(column, list) else figures(column)
 
 

@@ -54,7 +54,7 @@ def listed(
     reasons = [UNEXPLAINED] * len(shown)
     for place, told in enumerate(_reasons(considered, shown[:explained], top_k)):
         reasons[place] = told + b"}"
-    heads = considered.in_force.rep_heads[considered.places[shown], available[shown].astype(np.intp)].tolist()
+    heads = considered.in_force.rep_heads._replace(which=2 * considered.places[shown] + available[shown])
     return orjson.Fragment(written([heads, *_figures(considered, shown, value), EXPLAINED, reasons], len(shown)))
 
 

@@ -8,10 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving import json_rows, score_listing
+from serving.json_rows import Picked
 from tests.conftest import absent
 
 COMPILED = score_listing.written is not json_rows.written
 figures = st.floats(-9.99, 9.99)
+larger = st.floats(-999_999_999, 999_999_999) | st.sampled_from([10.0, 99.99999999999999, 999.9999999999999, 1e8])
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +38,25 @@ def test_a_table_by_hand(compiled):
     assert json_rows.written(columns, 2) == b'[{"a":0.25,"x":3.0},{"b":-1.5,"x":0.0}]'
 
 
+def test_texts_picked_from_a_block_by_hand(written):
+    block = Picked.all_of([b"1", b'"two"', b"[]"])
+    assert written([block], 3) == b'[1,"two",[]]'
+    again = block._replace(which=np.array([2, 0, 1, 1]))
+    assert written([b"[", again, b"]"], 4) == b'[[[]],[1],["two"],["two"]]'
+    assert written([block._replace(which=np.zeros(0, dtype=np.intp))], 0) == b"[]"
+
+
+@pytest.mark.parametrize("which", [[3], [-1]])
+def test_a_text_that_is_not_in_the_block_is_refused(compiled, which):
+    with pytest.raises(ValueError, match=f"no text {which[0]} in the block"):
+        compiled([Picked.all_of([b"1", b"2", b"3"])._replace(which=np.array(which))], 1)
+
+
+def test_a_block_that_is_shorter_than_it_says_is_refused(compiled):
+    with pytest.raises(ValueError, match="no text 1 in the block"):
+        compiled([Picked(b"1", np.array([0, 1, 99]), np.array([0, 1]))], 2)
+
+
 @given(rows=st.lists(st.tuples(figures, figures, st.text(max_size=9)), max_size=20))
 def test_a_reader_gets_back_what_was_there(written, rows):
     one, other = (np.array([row[place] for row in rows], dtype=float) for place in (0, 1))
@@ -50,7 +71,13 @@ def test_a_reader_gets_back_what_was_there(written, rows):
         np.testing.assert_allclose(told[below_one], column[below_one], rtol=0, atol=2.3e-16)
 
 
-@pytest.mark.parametrize(("odd", "read"), [(np.nan, None), (np.inf, None), (-1234.5, -1234.5), (10.0, 10.0)])
+@given(column=st.lists(larger, max_size=20).map(np.array))
+def test_larger_figures_have_every_digit_too(written, column):
+    read = json.loads(written([column.astype(float)], len(column)))
+    np.testing.assert_allclose(read, column, rtol=2.3e-16, atol=1.1e-16)
+
+
+@pytest.mark.parametrize(("odd", "read"), [(np.nan, None), (np.inf, None), (-1e9, -1e9), (1e300, 1e300)])
 def test_what_has_no_such_form_is_written_as_it_is(written, odd, read):
     assert json.loads(written([np.array([odd, 0.125])], 2)) == [read, 0.125]
 

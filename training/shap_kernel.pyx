@@ -19,7 +19,7 @@ cdef double ZERO = <float> 1e-35  # as LightGBM has it, in single precision
 cdef class ShapKernel:
     """The trees as `training.tree_paths` lays them out, ready for one row after the other."""
 
-    cdef const Py_ssize_t[::1] feature, words_start, leaf_start, path_feature, path_start, step_node
+    cdef const int[::1] feature, words_start, leaf_start, path_feature, path_start, step_node
     cdef const double[::1] threshold, leaf_value, path_share
     cdef const unsigned char[::1] kind, step_left
     cdef const unsigned int[::1] words

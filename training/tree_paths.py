@@ -17,19 +17,20 @@ class TreePaths(NamedTuple):
     """All trees' nodes, leaves, the features on each leaf's path, and the steps in which a feature's nodes are passed.
 
     The steps of one feature on one path, and the features of one leaf, stand side by side: `*_start` says from where.
+    All of it is read for each lead, so it is kept small.
     """
 
-    feature: np.ndarray  # intp (n_nodes,) the column that a node looks at
+    feature: np.ndarray  # int32 (n_nodes,) the column that a node looks at
     threshold: np.ndarray  # (n_nodes,); of a category: its place in `words_start`
     kind: np.ndarray  # uint8 (n_nodes,), as LightGBM writes it
     words: np.ndarray  # uint32, a bit for each code that goes left
-    words_start: np.ndarray  # intp (n_sets + 1,)
+    words_start: np.ndarray  # int32 (n_sets + 1,)
     leaf_value: np.ndarray  # (n_leaves,)
-    leaf_start: np.ndarray  # intp (n_leaves + 1,), into the features of paths
-    path_feature: np.ndarray  # intp (n_path_features,)
+    leaf_start: np.ndarray  # int32 (n_leaves + 1,), into the features of paths
+    path_feature: np.ndarray  # int32 (n_path_features,)
     path_share: np.ndarray  # (n_path_features,) of the training rows above these nodes that go on to the leaf
-    path_start: np.ndarray  # intp (n_path_features + 1,), into the steps
-    step_node: np.ndarray  # intp (n_steps,)
+    path_start: np.ndarray  # int32 (n_path_features + 1,), into the steps
+    step_node: np.ndarray  # int32 (n_steps,)
     step_left: np.ndarray  # uint8 (n_steps,), 1 where the path goes left
     expected: float  # the mean of the sum of leaves over the training rows
 
@@ -93,24 +94,24 @@ class _Collected:
         leaves, path, steps = (np.array(rows) for rows in (self._leaves, self._path, self._steps))
         leaves, path, steps = leaves.reshape(-1, 2), path.reshape(-1, 3), steps.reshape(-1, 2)
         return TreePaths(
-            feature=nodes[:, 0].astype(np.intp),
+            feature=nodes[:, 0].astype(np.int32),
             threshold=nodes[:, 1].copy(),
             kind=nodes[:, 2].astype(np.uint8),
             words=np.array([word for words in self._sets for word in words], dtype=np.uint32),
             words_start=_starts([len(words) for words in self._sets]),
             leaf_value=leaves[:, 0].copy(),
             leaf_start=_starts(leaves[:, 1]),
-            path_feature=path[:, 0].astype(np.intp),
+            path_feature=path[:, 0].astype(np.int32),
             path_share=path[:, 1].copy(),
             path_start=_starts(path[:, 2]),
-            step_node=steps[:, 0].astype(np.intp),
+            step_node=steps[:, 0].astype(np.int32),
             step_left=steps[:, 1].astype(np.uint8),
             expected=self._expected,
         )
 
 
 def _starts(lengths: np.ndarray | list[int]) -> np.ndarray:
-    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.intp)
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
 
 
 def _leaves(tree: Mapping[str, str]) -> Iterator[tuple[int, list[tuple[int, bool, float]]]]:
