@@ -20,6 +20,7 @@ from serving.strict_json import MalformedJsonError, read_json
 log = logging.getLogger(__name__)
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 WITH_BODY = ("POST", "PUT", "PATCH")
+TIMEOUT_S = 30.0  # longer than any deadline of ours: whoever is cut off here does not know what became of the request
 LONG_WAIT_S = 10.0  # for a slot of those that take seconds
 LARGE_BYTES = 65_536  # above this, parsing moves to a thread: it would hold up everybody else
 
@@ -45,8 +46,9 @@ class Limits:
 class Guard:
     """Outermost ASGI middleware: gives every request an id, logs it, and turns every error into a problem reply."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, timeout_s: float = TIMEOUT_S) -> None:
         self._app = app
+        self._timeout_s = timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request, whatever happens below."""
@@ -70,9 +72,10 @@ class Guard:
             await send(message)
 
         try:
-            await self._app(scope, receive, send_with_id)
+            async with asyncio.timeout(self._timeout_s) as time_out:
+                await self._app(scope, receive, send_with_id)
         except Exception as error:
-            problem = problem_of(error)
+            problem = problem_of(error) or (self._too_late() if time_out.expired() else None)
             if problem is None:
                 log.error("unforeseen error", exc_info=error, extra={"request_id": request_id})
                 problem = Problem(500, "Something went wrong here; it is in the log under this request's id.")
@@ -80,6 +83,9 @@ class Guard:
                 await send_problem(problem, request_id, send_with_id)
         finally:
             _note(scope, status, time.perf_counter() - begun)
+
+    def _too_late(self) -> Problem:
+        return Problem(504, f"There was no answer within {self._timeout_s:g} seconds; ask again, with the same key.")
 
 
 class Bodies:

@@ -21,18 +21,16 @@ from uvicorn import config
 from serving.used_later import UsedLater
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp
-
     from serving.worker import Worker
 
-TIMEOUT_S = 30.0  # longer than any deadline of ours: whoever is cut off here does not know what became of the request
+TIMEOUT_S = 60.0  # longer than the guard's, which says what to do
 PR_SET_PDEATHSIG = 1
 
 # BentoML imports it for services that are programs of their own behind a proxy: a tenth of a start, and never used.
 sys.meta_path.insert(0, UsedLater("aiohttp"))
 
 # uvicorn, which BentoML starts without asking us, looks here for its connections.
-config.HTTP_PROTOCOLS["auto"] = "serving.connections:PromptConnection"
+config.HTTP_PROTOCOLS["auto"] = "serving.front:StraightConnection"
 
 
 @cache
@@ -42,11 +40,6 @@ def worker() -> "Worker":
     from serving.worker import Worker
 
     return Worker()
-
-
-def in_front_of(framework: "ASGIApp") -> "ASGIApp":
-    """The worker's own application before what BentoML answers."""
-    return worker().in_front_of(framework)
 
 
 @bentoml.service(
@@ -97,9 +90,6 @@ class Leadmatch:
         ctx.response.status_code = told.status
         ctx.response.metadata.update(told.headers)
         return told.body
-
-
-Leadmatch.add_asgi_middleware(in_front_of)  # type: ignore[attr-defined]
 
 
 def _die_with_parent(number: signal.Signals) -> None:

@@ -43,7 +43,6 @@ class Worker:
         theirs = {path for _, path in FRAMEWORK}
 
         async def either(scope: Scope, receive: Receive, send: Send) -> None:
-            # Straight to the application: the framework's way there is as long as some answers take.
             own = scope["type"] == "http" and scope["state"]["route"] not in theirs
             await (self.app if own else framework)(scope, receive, send)
 

@@ -65,6 +65,27 @@ def guarded(app=echo, limits=LIMITS):
     return Guard(Bodies(app, limits=limits))
 
 
+def test_a_request_that_is_never_answered_is_cut_off_and_says_what_to_do():
+    ended = []
+
+    async def stuck(scope, receive, send):
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(scope["path"])
+
+    told = Connection(b"{}").through(Guard(stuck, timeout_s=0.05))
+    assert (told.status, ended) == (504, ["/v1/x"])
+    assert told.answer["detail"] == "There was no answer within 0.05 seconds; ask again, with the same key."
+
+
+def test_another_s_time_out_is_not_the_guard_s():
+    async def broken(scope, receive, send):
+        raise TimeoutError
+
+    assert Connection(b"{}").through(Guard(broken)).status == 500
+
+
 BAD_JSON = {
     "empty": b"",
     "cut off": b'{"a": 1',

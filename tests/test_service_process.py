@@ -273,8 +273,8 @@ def modules_of(code, *arguments):
 def test_a_worker_is_ready_before_it_loads_what_no_decision_needs(installed):
     code = (
         "import os, sys, threading; from pathlib import Path\n"
-        "from serving.service import Leadmatch\n"
-        "Leadmatch.to_asgi().build_middleware_stack()\n"
+        "from serving.service import Leadmatch, worker\n"
+        "worker().in_front_of(Leadmatch.to_asgi())\n"
         "from data.settings import Settings; from serving.parts import Upkeep\n"
         f"def ready(parts): {TELL}; os._exit(parts.watch._held.loaded.source != 'promoted')\n"
         "Upkeep(Settings(home=Path(sys.argv[1])), ready).start()\n"
