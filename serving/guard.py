@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import re
+import secrets
 import time
-import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -193,7 +193,7 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
 
 def _request_id(scope: Scope) -> str:
     given = dict(scope["headers"]).get(b"x-request-id", b"")
-    return given.decode() if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    return given.decode() if REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
 
 
 def _note(scope: Scope, status: int, seconds: float) -> None:
