@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import secrets
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -48,8 +48,7 @@ AT_ONCE = 200  # rows that are hashed from one snapshot
 MOST_HELD = 100  # rows that are added in one transaction: decisions wait for it
 _PARTS = {"roster_versions": roster_history}  # rows that have no number of their own go with those that have
 _NUMBERS = ("seq", "version", "number")
-_HASHED = sorted(column.name for column in audit.columns if column.name != "hash")
-_LINK = [(name, f'"{name}":') for name in _HASHED]
+_LINK = [(name, f'"{name}":') for name in sorted(audit.columns.keys()) if name != "hash"]
 _OF_TABLE = bindparam("of_table", type_=Text)
 _LATE = bindparam("late", type_=BigInteger)
 _NEWEST = Quick(text("SELECT number, hash, at FROM audit ORDER BY number DESC LIMIT 1"))
@@ -190,29 +189,30 @@ def _contents(conn: Connection, name: str, rows: Sequence[Sequence[Any]]) -> dic
     parts = _parts_of(conn, name, [row[table.number] for row in rows])
     found = {}
     for row in rows:
-        number, blanked = row[table.number], row[-1] if name in ERASABLE else erased
-        fixed = _digest(f'{{"parts":[{",".join(parts[number])}],"row":{_written(table.names, row)}}}')
+        number, blanked = row[table.number], erased if table.erasable is None else row[table.erasable]
+        fixed = _digest(f'{{"parts":[{",".join(parts[number])}],"row":{_written(table.members, row)}}}')
         found[number] = Content(fixed, None if blanked == erased else str(blanked))
     return found
 
 
 def _parts_of(conn: Connection, name: str, numbers: Sequence[int]) -> Mapping[int, list[str]]:
-    part = _PARTS.get(name)
     found: dict[int, list[str]] = defaultdict(list)
+    part = _PARTS.get(name)
     if part is not None:
-        columns = _columns(part)
-        ordered = select(part.c.version, *columns.values()).where(part.c.version.in_(numbers))
-        for version, *row in conn.execute(ordered.order_by(*part.primary_key.columns)):
-            found[version].append(_written(tuple(columns), row))
+        members = _members(part)
+        ordered = select(*_raw(part)).where(part.c.version.in_(numbers)).order_by(*part.primary_key.columns)
+        for row in conn.execute(ordered):
+            found[row.version].append(_written(members, row))
     return found
 
 
 @dataclass(frozen=True)
 class _Table:
-    """How the rows of one table are read: the columns in the order in which they are hashed, the erasable one last."""
+    """How the rows of one table are read and hashed."""
 
-    names: Sequence[str]  # of what never changes, as JSON writes them before a value
+    members: Sequence[tuple[str, int]]
     number: int  # the place of the row's number
+    erasable: int | None  # the place of what is hashed apart
     rows: Select[Any]
     not_sealed: Quick
 
@@ -220,38 +220,39 @@ class _Table:
 @cache
 def _table(name: str) -> _Table:
     """Put together once, as a table has many columns."""
-    number = SEALED[name]
-    columns = _columns(number.table)
-    erasable = [columns.pop(_member(ERASABLE[name]))] if name in ERASABLE else []
-    rows = select(*columns.values(), *erasable)
+    number, erasable = SEALED[name], ERASABLE.get(name)
+    places = number.table.columns.keys()
+    # In the order of the table: a wide row lies in a chain of pages, which SQLite follows from the start to go back.
+    rows = select(*_raw(number.table))
     of_table = audit.c.of_table == _OF_TABLE
     newest = select(func.coalesce(func.max(audit.c.of_row), text("0"))).where(of_table).scalar_subquery()
     in_chain = select(audit.c.number).where(of_table, audit.c.of_row == number).exists()
     left = rows.where(number > newest - _LATE, ~in_chain).order_by(number)
     not_sealed = Quick(left.suffix_with(text("LIMIT :most")))
-    return _Table(tuple(columns), list(columns).index(_member(number.name)), rows, not_sealed)
+    apart = None if erasable is None else places.index(erasable)
+    return _Table(_members(number.table, apart=erasable), places.index(number.name), apart, rows, not_sealed)
 
 
-def _columns(table: Table) -> dict[str, ColumnElement[Any]]:
-    """The columns in the order of their names, as they lie in the database: JSON as text, instants as microseconds."""
-    return {_member(column.name): _raw(column) for column in sorted(table.columns, key=lambda column: column.name)}
+def _raw(table: Table) -> Iterator[ColumnElement[Any]]:
+    """The columns as they lie in the database: JSON as its text, instants as microseconds."""
+    for column in table.columns:
+        if isinstance(column.type, Json):
+            yield type_coerce(column, Text).label(column.name)
+        elif isinstance(column.type, Instant):
+            yield type_coerce(column, BigInteger).label(column.name)
+        else:
+            yield column
 
 
-def _member(name: str) -> str:
-    """A name of our own, which is ASCII, as canonical JSON has it before a value."""
-    return f'"{name}":'
+def _members(table: Table, *, apart: str | None = None) -> list[tuple[str, int]]:
+    """A table's names but one, as and in the order in which canonical JSON has them, and the place of each value."""
+    places = {name: place for place, name in enumerate(table.columns.keys())}
+    return [(f'"{name}":', places[name]) for name in sorted(places) if name != apart]  # our own names are ASCII
 
 
-def _raw(column: Column[Any]) -> ColumnElement[Any]:
-    if isinstance(column.type, Json):
-        return type_coerce(column, Text).label(column.name)
-    return type_coerce(column, BigInteger).label(column.name) if isinstance(column.type, Instant) else column
-
-
-def _written(names: Sequence[str], row: Sequence[Any]) -> str:
+def _written(members: Sequence[tuple[str, int]], row: Sequence[Any]) -> str:
     """The row as canonical JSON; a column without a value is left out, so that a new column changes no old hash."""
-    told = zip(names, row, strict=False)  # what may be erased lies behind the others
-    return f"{{{','.join([name + canonical(value) for name, value in told if value is not None])}}}"
+    return f"{{{','.join([name + canonical(row[place]) for name, place in members if row[place] is not None])}}}"
 
 
 def _digest(text: str) -> str:
