@@ -1,8 +1,9 @@
-"""Who may begin now, who waits a moment, and who is turned away at once: a queue that never grows long.
+"""Who may begin now, who waits a moment, and who is turned away: nobody is answered late.
 
 A service that accepts everything answers everybody late, and then nobody in time. This one lets so many requests
-work at once; the next wait while their wait is short; a burst may wait longer, but no burst lasts for ever: once its
-credit is used up, whoever would wait is told to come back, at once.
+work at once; as many wait, and more while their wait is short; a burst may wait longer, but no burst lasts for ever:
+once its credit is used up, whoever does not get a slot within some milliseconds is told to come back. Told at once,
+clients that do not pause would ask again at once, and a few of them would keep the service busy turning them away.
 """
 
 import asyncio
@@ -15,6 +16,8 @@ from serving.problems import Problem, retry_later
 
 FIRST_HOLD_S = 0.005  # taken for a request's time in its slot until some have been seen
 NEWEST_COUNTS = 0.05  # share of the newest request in the mean
+MOST_COUNTED = 2.0  # times the mean, as which a longer one counts: a moment's halt says little of the next request
+TOLD_AFTER = 0.5  # of the short wait: then whoever had to expect a longer one is turned away
 REFILLED_IN_S = 5.0  # a burst's whole credit comes back within this time of leisure
 RETRY_WITHIN_S = 3  # whoever is turned away is told 1 to 3 seconds in turn, so that they do not come back together
 
@@ -27,8 +30,8 @@ class Lane:
     ) -> None:
         """An empty lane.
 
-        slots : requests at work at once; short_s : a wait that is always allowed; burst : requests that may wait
-        longer, up to their own deadline.
+        slots : requests at work at once, and as many may wait, however long; short_s : a wait that is always allowed;
+        burst : requests that may wait longer, up to their own deadline, where they have to expect it.
         """
         self._slots = slots
         self._short_s = short_s
@@ -58,19 +61,27 @@ class Lane:
         try:
             yield
         finally:
-            self._hold_s += NEWEST_COUNTS * (self._clock() - begun - self._hold_s)
+            counted_s = min(self._clock() - begun, MOST_COUNTED * self._hold_s)
+            self._hold_s += NEWEST_COUNTS * (counted_s - self._hold_s)
             self._release()
 
-    async def _wait(self, deadline: float) -> None:
+    def _longest_wait(self, deadline: float) -> float:
+        """How long whoever joins the queue now may stay there; the longer ones take from the burst's credit."""
+        left_s = max(deadline - self._clock(), 0.0)
         expected_s = (len(self._waiting) + 1) * self._hold_s / self._slots
-        if expected_s > self._short_s:
-            if self._credit < 1.0 or self._clock() + expected_s > deadline:
-                raise self._busy_now()
-            self._credit -= 1.0
+        if len(self._waiting) < self._slots or expected_s <= self._short_s:
+            return left_s
+        if self._credit < 1.0 or expected_s > left_s:
+            return min(TOLD_AFTER * self._short_s, left_s)
+        self._credit -= 1.0
+        return left_s
+
+    async def _wait(self, deadline: float) -> None:
+        longest_s = self._longest_wait(deadline)
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         try:
-            async with asyncio.timeout(max(deadline - self._clock(), 0.0)):
+            async with asyncio.timeout(longest_s):
                 await turn
         except TimeoutError:
             self._leave(turn)

@@ -10,6 +10,8 @@ from serving.admission import REFILLED_IN_S, Lane
 from serving.problems import Problem
 from serving.quotas import MOST_NAMES, FailedTries, Quota
 
+SHORT_S = 0.012
+
 
 class Clock:
     def __init__(self):
@@ -45,6 +47,12 @@ class Visitors:
         await settled()
         return task
 
+    async def turned_away(self, tasks):
+        """Of each whether it was, once those who are only told later have been."""
+        self.clock.now += SHORT_S
+        await settled()
+        return [refused(task) for task in tasks]
+
     async def leave(self, seconds=0.0):
         self.clock.now += seconds
         name, leave = self.inside.pop(0)
@@ -57,7 +65,8 @@ def visited(story, **lane):
     clock = Clock()
 
     async def tell():
-        visitors = Visitors(Lane(**{"slots": 1, "short_s": 0.012, "burst": 0, **lane}, clock=clock), clock)
+        asyncio.get_running_loop().time = clock  # a wait ends when the story says so
+        visitors = Visitors(Lane(**{"slots": 1, "short_s": SHORT_S, "burst": 0, **lane}, clock=clock), clock)
         await story(visitors)
         while visitors.inside:
             await visitors.leave()
@@ -82,13 +91,24 @@ def test_those_who_wait_get_their_slot_in_the_order_in_which_they_came():
     visited(story)
 
 
-def test_who_would_wait_longer_than_is_allowed_is_turned_away_at_once():
+def test_who_would_wait_longer_than_is_allowed_is_turned_away_soon():
     async def story(visitors):
         # 5 ms a request until some were seen: the third in the queue would wait 15 ms, more than 12
         tasks = [await visitors.come(number) for number in range(4)]
-        assert [refused(task) for task in tasks] == [False, False, False, True]
+        assert await visitors.turned_away(tasks) == [False, False, False, True]
         assert tasks[3].exception().status == 503
         assert 1 <= int(tasks[3].exception().headers["Retry-After"]) <= 3
+
+    visited(story)
+
+
+def test_a_slot_that_comes_sooner_than_expected_is_taken():
+    async def story(visitors):
+        tasks = [await visitors.come(number) for number in range(4)]
+        for _ in range(3):
+            await visitors.leave()
+        assert [name for name, _ in visitors.inside] == [3]
+        assert await visitors.turned_away(tasks) == [False] * 4
 
     visited(story)
 
@@ -98,8 +118,18 @@ def test_slower_requests_make_the_queue_shorter():
         for _ in range(200):
             await visitors.come("slow")
             await visitors.leave(seconds=0.1)
-        assert not refused(await visitors.come("at work"))
-        assert refused(await visitors.come("would wait 100 ms"))
+        tasks = [await visitors.come(name) for name in ("at work", "waits 100 ms", "would wait 200 ms")]
+        assert await visitors.turned_away(tasks) == [False, False, True]
+
+    visited(story)
+
+
+def test_a_moment_s_halt_does_not_make_the_queue_shorter():
+    async def story(visitors):
+        await visitors.come("held up")
+        await visitors.leave(seconds=10.0)  # counts as 10 ms: 5.25 in the mean
+        tasks = [await visitors.come(number) for number in range(4)]
+        assert await visitors.turned_away(tasks) == [False, False, False, True]
 
     visited(story)
 
@@ -107,12 +137,12 @@ def test_slower_requests_make_the_queue_shorter():
 def test_a_burst_may_wait_until_its_credit_is_used_up_and_gets_it_back_in_time():
     async def story(visitors):
         tasks = [await visitors.come(number) for number in range(9)]
-        assert [refused(task) for task in tasks] == [False] * 6 + [True] * 3  # one at work, two short waits, three more
+        assert await visitors.turned_away(tasks) == [False] * 6 + [True] * 3  # one at work, two short waits, three more
         while visitors.inside:
             await visitors.leave()
-        visitors.clock.now += REFILLED_IN_S / 3  # a third of the credit: one request
+        visitors.clock.now += 1.1 * REFILLED_IN_S / 3  # a third of the credit: one request
         tasks = [await visitors.come(number) for number in range(6)]
-        assert [refused(task) for task in tasks] == [False] * 4 + [True] * 2
+        assert await visitors.turned_away(tasks) == [False] * 4 + [True] * 2
 
     visited(story, burst=3)
 
@@ -123,7 +153,7 @@ def test_a_queue_that_stands_brings_no_credit():
             await visitors.come(number)
         for _ in range(10):  # the queue is never empty, for much longer than a credit takes to come back
             visitors.clock.now += REFILLED_IN_S
-            assert refused(await visitors.come("one more"))
+            assert await visitors.turned_away([await visitors.come("one more")]) == [True]
 
     visited(story, burst=3)
 
@@ -131,11 +161,11 @@ def test_a_queue_that_stands_brings_no_credit():
 def test_only_leisure_brings_credit_and_not_a_moment_without_a_queue():
     async def accepted(visitors):
         tasks = [await visitors.come(number) for number in range(12)]
-        return sum(not refused(task) for task in tasks)
+        return (await visitors.turned_away(tasks)).count(False)
 
     async def story(visitors):
-        assert await accepted(visitors) == 2 + 3  # at work, and the burst
-        for still_inside, more in ((2, 0), (1, 1 + 3)):
+        assert await accepted(visitors) == 2 + 2 + 3  # at work, as many, and the burst
+        for still_inside, more in ((2, 2), (1, 1 + 2 + 3)):
             while len(visitors.inside) > still_inside or visitors.lane.waiting:
                 await visitors.leave()
             visitors.clock.now += REFILLED_IN_S
