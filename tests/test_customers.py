@@ -95,7 +95,8 @@ def test_a_plain_domain_reads_as_the_library_reads_it(domain):
 
 # Countries with long and short codes, trunk prefixes that stay, go or are "1" and "8", and leading zeros that belong.
 @given(
-    st.from_regex(r"(\+|00)?(1|7|39|44|49|86|378|800|999)?[0-9 ().\-]{5,18}", fullmatch=True),
+    st.from_regex(r"(\+|00)?(1|7|39|44|49|86|378|800|999)?[0-9 ().\-]{5,18}", fullmatch=True)
+    | st.from_regex(r"\+(1 ?[0-9]{3}-[0-9]{7}|86 ?1[0-9]{10})", fullmatch=True),
     st.sampled_from([None, "US", "IT", "DE", "GB", "RU", "BR", "SM"]),
 )
 @example("+44 (0)20 7946-0958", None)
