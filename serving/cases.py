@@ -11,6 +11,9 @@ from serving import answers
 from serving.consider import Chances, Considered, Room
 
 
+_SORTED = json.JSONEncoder(sort_keys=True, default=answers.as_json)
+
+
 @dataclass(frozen=True)
 class Ask:
     """One client's wish to have one lead assigned."""
@@ -97,7 +100,7 @@ class Found:
 
 def digest_of(body: Any) -> str:
     """The same for the same content, however its fields were ordered."""
-    return hashlib.sha256(json.dumps(body, sort_keys=True, default=answers.as_json).encode()).hexdigest()
+    return hashlib.sha256(_SORTED.encode(body).encode()).hexdigest()
 
 
 def told(answer: Mapping[str, Any], ask: Ask, considered: Considered, more: Sequence[str] = ()) -> bytes:
