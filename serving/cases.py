@@ -10,7 +10,6 @@ from data.store.decisions import Stored
 from serving import answers
 from serving.consider import Chances, Considered, Room
 
-
 _SORTED = json.JSONEncoder(sort_keys=True, default=answers.as_json)
 
 
