@@ -10,7 +10,7 @@ import pytest
 
 from data.roster import Rep
 from data.store.capacity import Load
-from data.store.facts import ChanceSums
+from data.store.chances import ChanceSums
 from serving.policy.pace import Pace
 from serving.policy.price_book import SeenLead, Standing
 from serving.policy.rulebook import Prices, RuleBook

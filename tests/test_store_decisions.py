@@ -31,6 +31,9 @@ def test_packed_vectors_come_back_bit_for_bit(vectors):
     for name, values in vectors.items():
         assert back[name].dtype == values.dtype
         assert back[name].tobytes() == values.tobytes()
+        assert not back[name].flags.writeable
+        (alone,) = unpack(pack(vectors), [name]).values()
+        assert alone.tobytes() == values.tobytes()
 
 
 def test_small_whole_numbers_take_a_byte_each():
@@ -45,9 +48,11 @@ def test_only_vectors_of_numbers_are_packed(values):
 
 def test_a_packed_blob_that_was_cut_off_or_added_to_is_noticed():
     blob = pack({"x": np.zeros(4)})
-    for wrong in (blob[:-1], blob + b"x", b""):
-        with pytest.raises(ValueError):
-            unpack(wrong)
+    one_value = pack({"y": np.zeros(9), "x": np.ones(9, dtype=bool)})
+    for wrong in (blob[:-1], blob + b"x", b"", one_value[:-1], one_value[:-9]):
+        for names in (None, ("x",)):
+            with pytest.raises(ValueError):
+                unpack(wrong, names)
 
 
 @given(st.datetimes(timezones=st.just(UTC)))

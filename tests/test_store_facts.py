@@ -8,8 +8,9 @@ import pytest
 from sqlalchemy import delete, select, update
 
 from data.roster import Rep
-from data.store import capacity, decisions, facts, overrides
-from data.store.tables import chance_sums, decision_facts
+from data.store import capacity, chances, decisions, facts, openings, overrides
+from data.store.openings import Teams
+from data.store.tables import decision_facts
 from pipelines.doctor import examine
 
 NINE = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -21,7 +22,7 @@ def follow(ledger, *, at=LATER, most=1_000):
     batches = 0
     while True:
         with ledger.reading() as conn:
-            batch = facts.prepare(conn, at=at, most=most)
+            batch = facts.prepare(conn, Teams(), at=at, most=most)
         if batch is None or batches > 50:
             return batches
         with ledger.writing() as tx:
@@ -35,10 +36,10 @@ def held(ledger):
     """Everything there is, but for the revisions."""
     with ledger.reading() as conn:
         rows = [row._asdict() for row in conn.execute(select(decision_facts).order_by(decision_facts.c.seq))]
-        sums = [tuple(row) for row in conn.execute(select(chance_sums).order_by(*chance_sums.primary_key.columns))]
+        cells = {key: chances.stored(conn, key) for key in sorted(chances.days_and_sources(conn))}
     for row in rows:
         del row["revision"]
-    return rows, sums
+    return rows, [(*key, *each) for key, (rep_ids, sums) in cells.items() for each in zip(rep_ids, *sums, strict=True)]
 
 
 def made_again(ledger):
@@ -115,12 +116,43 @@ def test_small_batches_come_to_the_same(floor, ledger):
 def test_a_batch_that_another_process_took_is_not_written_twice(floor, ledger):
     drawn(floor, "L-1")
     with ledger.reading() as conn:
-        mine, theirs = (facts.prepare(conn, at=LATER) for _ in range(2))
+        mine, theirs = (facts.prepare(conn, Teams(), at=LATER) for _ in range(2))
     with ledger.writing() as tx:
         assert facts.write(tx, theirs)
     with ledger.writing() as tx:
         assert not facts.write(tx, mine)
     assert sum(row[3] for row in held(ledger)[1]) == 2  # one lead, two reps asked
+
+
+def test_sums_are_not_counted_twice_while_the_marks_wait_for_a_number(floor, ledger, monkeypatch):
+    # Another transaction's number may still appear, so the rows are looked at again; they are counted once.
+    drawn(floor, "L-1")
+    monkeypatch.setattr(facts, "_settled", lambda rows, mark, at: mark)
+    with ledger.reading() as conn:
+        mine, theirs = (facts.prepare(conn, Teams(), at=LATER) for _ in range(2))
+    assert mine.end == mine.begin
+    for batch, is_written in ((theirs, True), (mine, False)):
+        with ledger.writing() as tx:
+            assert facts.write(tx, batch) is is_written
+    with ledger.reading() as conn:
+        again = facts.prepare(conn, Teams(), at=LATER)
+    with ledger.writing() as tx:
+        assert facts.write(tx, again)  # a batch that came too late has taken nobody's turn
+    assert sum(row[3] for row in held(ledger)[1]) == 2
+
+
+def test_a_batch_from_before_all_was_thrown_away_is_not_written(floor, ledger):
+    drawn(floor, "L-1")
+    follow(ledger)
+    floor.tell(kind="contacted", lead="L-1")
+    with ledger.reading() as conn:
+        batch = facts.prepare(conn, Teams(), at=LATER)
+    with ledger.writing() as tx:
+        facts.forget(tx)
+    with ledger.writing() as tx:
+        assert not facts.write(tx, batch)
+    assert follow(ledger) == 1
+    assert len(held(ledger)[0]) == 1
 
 
 def test_a_number_that_may_still_appear_is_waited_for(floor, ledger):
@@ -170,6 +202,21 @@ def test_the_only_team_is_that_of_the_roster_of_then(floor, ledger):
     assert [fact["eligible_team"] for fact in held(ledger)[0]] == ["north", None]
 
 
+def test_teams_are_right_however_few_rosters_are_kept(floor, ledger, monkeypatch):
+    monkeypatch.setattr(openings, "MOST_ROSTERS", 1)
+    for team in ("north", "south"):
+        floor.reps(replace(Rep("R-1"), team=team), replace(Rep("R-2"), team=team))
+    floor.reps(replace(Rep("R-2"), team="west"))
+    teams = Teams()
+    with ledger.reading() as conn:
+        for _ in range(2):
+            found = [teams.only(conn, version, ("R-1", "R-2")) for version in (1, 2, 3, 4)]
+            assert found == [None, "north", "south", None]
+            assert teams.only(conn, 4, ("R-2",)) == "west"
+            assert teams.only(conn, 4, ()) is None
+    assert len(teams._known) == 1
+
+
 def test_decisions_are_counted_by_the_hour(floor, ledger):
     for number, minutes in enumerate((0, 59, 60, 185)):
         floor.decide(f"L-{number}", after=minutes)
@@ -190,11 +237,18 @@ def test_a_fact_or_sum_that_does_not_follow_from_the_rows_is_found(floor, ledger
     assert examine(ledger) == []
     with ledger.writing() as tx:
         tx.execute(update(decision_facts).where(decision_facts.c.rep_drawn == "R-1").values(propensity=0.6))
-        tx.execute(update(chance_sums).where(chance_sums.c.rep_id == "R-2").values(mixture=9.0))
+        rep_ids, sums = chances.stored(tx, ("2026-03-02", "web"))
+        sums[chances.SUMMED.index("mixture"), rep_ids.index("R-2")] = 9.0
+        chances.put(tx, [chances.row_of(("2026-03-02", "web"), (rep_ids, sums))])
     found = examine(ledger)
     assert {(each.subject, each.key) for each in found} == {
         ("decision_facts.propensity", told), ("chance_sums", "2026-03-02 web R-2"),
     }  # fmt: skip
+    with ledger.writing() as tx:
+        chances.put(tx, [chances.row_of(("2026-03-02", "web"), (("R-2", "R-9"), sums))])
+    lost, _, unknown = (each for each in examine(ledger) if each.subject == "chance_sums")
+    assert (lost.key, lost.found) == ("2026-03-02 web R-1", None)
+    assert (unknown.key, unknown.expected) == ("2026-03-02 web R-9", None)
     with ledger.writing() as tx:
         tx.execute(delete(decision_facts))
     assert [each.subject for each in examine(ledger)].count("decision_facts") == 2

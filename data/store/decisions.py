@@ -1,11 +1,11 @@
 """The decisions: immutable rows, found again by key, by lead, or page by page."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
 import numpy as np
-from sqlalchemy import Select, bindparam, delete, exists, func, insert, select, text, true, tuple_
+from sqlalchemy import Select, bindparam, delete, exists, func, insert, select, text, true
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
@@ -262,7 +262,7 @@ def newest_scored(conn: Connection, *, among: int) -> list[Scored]:
     """Those of the newest decisions that a model scored, newest first, repeats left out."""
     found = []
     for candidates, vectors, basis, duplicate_of in conn.execute(_SCORED, {"many": among}):
-        probability = unpack(vectors).get("probability")
+        probability = unpack(vectors, ("probability",)).get("probability")
         if duplicate_of is None and candidates and probability is not None and np.isfinite(probability).all():
             found.append(Scored(tuple(candidates), probability, (basis or {}).get("expected_value")))
     return found
@@ -302,13 +302,6 @@ def newest_spells(
     )
     newest = conn.execute(wanted.order_by(decisions.c.seq.desc()).limit(limit))
     return [(row["seq"], _decision(row)) for row in (each._asdict() for each in newest)][::-1]
-
-
-def spells_of(conn: Connection, leads: Sequence[tuple[str, str]]) -> list[tuple[int, Decision]]:
-    """The decisions that opened a spell of these leads (client_id, lead_id), oldest first, each with its number."""
-    own = tuple_(decisions.c.client_id, decisions.c.lead_id).in_(leads)
-    wanted = _ROWS.where(own, decisions.c.duplicate_of.is_(None)).order_by(decisions.c.seq)
-    return [(row["seq"], _decision(row)) for row in (each._asdict() for each in conn.execute(wanted))]
 
 
 def _of_rep(rep_id: str) -> Select:

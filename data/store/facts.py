@@ -4,31 +4,28 @@ A decision's own row holds everything a replay needs and is some kilobytes wide;
 reads these instead. They follow the append-only rows by four marks, so that they can be thrown away and made again.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import Any
 
-import numpy as np
-from sqlalchemy import BigInteger, Select, bindparam, delete, insert, select, text, tuple_, type_coerce
+from sqlalchemy import BigInteger, Select, bindparam, delete, select, text, tuple_, type_coerce
 from sqlalchemy.engine import Connection
 
-from data.roster import Rep
-from data.store import decisions as ledger_rows
-from data.store import roster
-from data.store.columns import Instant
-from data.store.decision_row import Decision
+from data.store.chances import Drawn, day_of, put
+from data.store.columns import Instant, from_microseconds
 from data.store.engines import allow_long_reads
 from data.store.leads import LeadKey
+from data.store.openings import Opening, Teams, facts_of_lead, openings_of
 from data.store.quick import Quick
 from data.store.tables import chance_sums, decision_facts, decisions, endings, fact_marks, outcome_events, overrides
 
 PAGE = 500  # leads whose decisions are read at once
+MOST_ROWS = 200  # of each kind that a batch follows: decisions wait while it is written
 AT_ONCE = 2_000  # facts that are taken into memory before other threads have a turn
 # A row written before another may be committed after it, on PostgreSQL; a gap older than this is a rollback's.
 SETTLED_AFTER = timedelta(seconds=30)
-MOST_CHARACTERS = 200  # of a source or reason that is kept to group by
 
 _DECIDED = (decisions.c.client_id, decisions.c.lead_id)
 SOURCES: dict[str, Select] = {  # mark -> (seq, moment, client_id, lead_id) of the rows that it follows
@@ -54,43 +51,37 @@ _MARK = text("""
     INSERT INTO fact_marks (name, number) VALUES (:name, :number)
     ON CONFLICT (name) DO UPDATE SET number = excluded.number
 """)
-# Whoever takes the next revision writes alone until the transaction ends.
+# Whoever takes the next revision writes alone until the transaction ends, and only if nobody did since it was read.
 _NEXT_REVISION = text("""
     INSERT INTO fact_marks (name, number) VALUES ('revision', 1)
-    ON CONFLICT (name) DO UPDATE SET number = fact_marks.number + 1 RETURNING number
+    ON CONFLICT (name) DO UPDATE SET number = fact_marks.number + 1 WHERE fact_marks.number = :last
+    RETURNING number
 """)
-_ADD_CHANCES = Quick(text("""
-    INSERT INTO chance_sums
-        (day, source, rep_id, asked, control, policy, mixture, variance, value_control, value_mixture)
-    VALUES (:day, :source, :rep_id, :asked, :control, :policy, :mixture, :variance, :value_control, :value_mixture)
-    ON CONFLICT (day, source, rep_id) DO UPDATE SET asked = chance_sums.asked + excluded.asked,
-        control = chance_sums.control + excluded.control, policy = chance_sums.policy + excluded.policy,
-        mixture = chance_sums.mixture + excluded.mixture, variance = chance_sums.variance + excluded.variance,
-        value_control = chance_sums.value_control + excluded.value_control,
-        value_mixture = chance_sums.value_mixture + excluded.value_mixture
-"""))  # fmt: skip
-SUMMED = ("asked", "control", "policy", "mixture", "variance", "value_control", "value_mixture")
-
-
-_REMOVE = delete(decision_facts).where(decision_facts.c.seq == bindparam("old"))
+_MOVED = text("UPDATE fact_marks SET number = number + 1 WHERE name = 'revision'")
+_REMOVE = Quick(delete(decision_facts).where(decision_facts.c.seq == bindparam("seq")))
+_NAMES = decision_facts.c.keys()
+# As text: a fact's values are as they are kept, and nothing is left to do about them while others wait.
+_ADD = Quick(text(f"INSERT INTO decision_facts ({', '.join(_NAMES)}) VALUES (:{', :'.join(_NAMES)})"))  # noqa: S608
 Place = tuple[int, int]  # (revision, decision) up to which a reader has read
 BEGINNING: Place = (0, 0)
 # As numbers: a million moments need not become objects first.
-_PLAIN = [type_coerce(c, BigInteger) if isinstance(c.type, Instant) else c for c in decision_facts.c]
+PLAIN = [type_coerce(c, BigInteger) if isinstance(c.type, Instant) else c for c in decision_facts.c]
 
 
 @dataclass(frozen=True)
 class Batch:
     """Facts made from the ledger and not written yet, and the marks between which its rows lie."""
 
+    revision: int  # of the facts that were there
     begin: dict[str, int]
     end: dict[str, int]
-    facts: list[dict[str, Any]]
-    sums: list[dict[str, Any]]
+    replaced: list[int]  # decisions whose facts are there already
+    facts: list[dict[str, Any]]  # as they are kept, of the next revision
+    sums: list[dict[str, Any]]  # of chances, with what was there
     more: bool  # rows of the ledger are left for the next batch
 
 
-def prepare(conn: Connection, *, at: datetime, most: int = 1_000) -> Batch | None:
+def prepare(conn: Connection, teams: Teams, *, at: datetime, most: int = MOST_ROWS) -> Batch | None:
     """The facts that follow from at most so many new rows of each kind; None where there is no new row.
 
     Only reads: making facts takes a while, and a writer must not keep decisions waiting.
@@ -98,7 +89,7 @@ def prepare(conn: Connection, *, at: datetime, most: int = 1_000) -> Batch | Non
     allow_long_reads(conn)
     keys: set[LeadKey] = set()
     begin, end, more = {}, {}, False
-    marks = marks_of(conn)
+    revision, marks = _read_so_far(conn)
     for name, rows_after in SOURCES.items():
         mark, seq = marks[name], SEQ[name]
         found = conn.execute(rows_after.where(seq > mark).order_by(seq).limit(most)).all()
@@ -107,24 +98,26 @@ def prepare(conn: Connection, *, at: datetime, most: int = 1_000) -> Batch | Non
         more |= len(found) == most and end[name] != mark
     if not keys:
         return None
-    ordered, sums = sorted(keys), Sums()
+    ordered, drawn = sorted(keys), Drawn()
     facts: list[dict[str, Any]] = []
-    teams = Teams(conn)
+    replaced: list[int] = []
     for start in range(0, len(ordered), PAGE):
-        _gather(conn, ordered[start : start + PAGE], teams, facts, sums)
-    return Batch(begin, end, facts, sums.rows(), more)
+        made, counted = _made(conn, ordered[start : start + PAGE], teams, drawn)
+        facts += [fact | {"revision": revision + 1} for fact in made]
+        replaced += counted
+    facts.sort(key=itemgetter("seq"))  # at the table's end, one after the other
+    return Batch(revision, begin, end, replaced, facts, drawn.added(conn), more)
 
 
 def write(tx: Connection, batch: Batch) -> bool:
     """Put a batch in its place; False, and nothing is written, where another process was quicker."""
-    number = tx.execute(_NEXT_REVISION).scalar_one()
-    if marks_of(tx) != batch.begin:
+    if tx.execute(_NEXT_REVISION, {"last": batch.revision}).scalar() is None:
         return False
+    if batch.replaced:
+        _REMOVE.run_many(tx, [{"seq": seq} for seq in batch.replaced])
     if batch.facts:
-        tx.execute(_REMOVE, [{"old": fact["seq"]} for fact in batch.facts])
-        tx.execute(insert(decision_facts), [{**fact, "revision": number} for fact in batch.facts])
-    if batch.sums:
-        _ADD_CHANCES.run_many(tx, batch.sums)
+        _ADD.run_many(tx, batch.facts)
+    put(tx, batch.sums)
     for name, mark in batch.end.items():
         if mark != batch.begin[name]:
             tx.execute(_MARK, {"name": name, "number": mark})
@@ -133,6 +126,7 @@ def write(tx: Connection, batch: Batch) -> bool:
 
 def forget(tx: Connection) -> None:
     """Throw all facts away; the next `catch_up` begins anew."""
+    tx.execute(_MOVED)  # what others have prepared is no longer true
     tx.execute(delete(decision_facts))
     tx.execute(delete(chance_sums))
     tx.execute(delete(fact_marks).where(fact_marks.c.name.in_(SOURCES)))
@@ -145,7 +139,7 @@ def changed_since(conn: Connection, place: Place, *, most: int = 50_000) -> tupl
     """
     allow_long_reads(conn)
     key = tuple_(decision_facts.c.revision, decision_facts.c.seq)
-    page = select(*_PLAIN).where(key > tuple_(*place)).order_by(decision_facts.c.revision, decision_facts.c.seq)
+    page = select(*PLAIN).where(key > tuple_(*place)).order_by(decision_facts.c.revision, decision_facts.c.seq)
     columns: dict[str, list[Any]] = {column.name: [] for column in decision_facts.c}
     for part in conn.execute(page.limit(most)).partitions(AT_ONCE):
         for column, values in zip(columns.values(), zip(*part, strict=True), strict=True):
@@ -166,39 +160,15 @@ def named(conn: Connection, numbers: Sequence[int]) -> dict[int, tuple[str, str]
     return {row.seq: (row.decision_id, row.lead_id) for row in conn.execute(asked)}
 
 
-@dataclass(frozen=True)
-class ChanceSums:
-    """What a rep could expect in a stretch of time: sums over the leads that were drawn, by source."""
-
-    source: str
-    rep_id: str
-    asked: float  # leads that the rep was available for
-    control: float  # leads that the control would have given
-    policy: float
-    mixture: float  # expected before the draw: what chance made of it is `given` less this
-    variance: float  # of the leads given, by the draw alone
-    value_control: float  # the same leads, each counted with its rotation probability
-    value_mixture: float
-
-
-def chances(conn: Connection, since: datetime | None, until: datetime | None) -> list[ChanceSums]:
-    """The sums by source and rep over whole UTC days from that of `since` to that of `until`."""
-    given = {"since": _day(since) if since else "", "until": _day(until) if until else "9999"}
-    summed = ", ".join(f"SUM({name})" for name in SUMMED)
-    rows = conn.execute(
-        text(
-            f"SELECT source, rep_id, {summed} FROM chance_sums "  # noqa: S608 - names from above
-            "WHERE day >= :since AND day <= :until GROUP BY source, rep_id ORDER BY source, rep_id"
-        ),
-        given,
-    )
-    return [ChanceSums(*row) for row in rows]
-
-
 def marks_of(conn: Connection) -> dict[str, int]:
     """The number of the last row of each kind that the facts follow."""
+    return _read_so_far(conn)[1]
+
+
+def _read_so_far(conn: Connection) -> tuple[int, dict[str, int]]:
+    """The newest revision, and the marks."""
     known = {row.name: row.number for row in conn.execute(select(fact_marks))}
-    return {name: known.get(name, 0) for name in SOURCES}
+    return known.get("revision", 0), {name: known.get(name, 0) for name in SOURCES}
 
 
 def _settled(rows: Sequence[tuple[int, datetime]], mark: int, at: datetime) -> int:
@@ -210,161 +180,29 @@ def _settled(rows: Sequence[tuple[int, datetime]], mark: int, at: datetime) -> i
     return mark
 
 
-def _gather(
-    conn: Connection, keys: Sequence[LeadKey], teams: "Teams", facts: list[dict[str, Any]], sums: "Sums"
-) -> None:
-    """Add the facts of all decisions about these leads, made anew, and the chances of those not counted yet."""
-    rows = ledger_rows.spells_of(conn, keys)
-    known = decision_facts.c.seq.in_([seq for seq, _ in rows])
-    counted = set(conn.execute(select(decision_facts.c.seq).where(known)).scalars())
-    by_lead: dict[LeadKey, list[tuple[int, Decision]]] = defaultdict(list)
-    for seq, decision in rows:
-        by_lead[decision.row.client_id, decision.row.lead_id].append((seq, decision))
-        if seq not in counted:
-            sums.add(decision)
-    for spells in by_lead.values():
-        facts += of_lead(spells, teams)
+def _made(
+    conn: Connection, keys: Sequence[LeadKey], teams: Teams, drawn: Drawn
+) -> tuple[list[dict[str, Any]], list[int]]:
+    """The facts of all decisions about these leads, made anew, and the numbers of those that are there already.
+
+    The chances of the others are counted.
+    """
+    by_lead = openings_of(conn, keys)
+    numbers = [opening.row.seq for openings in by_lead.values() for opening in openings]
+    there = conn.execute(select(decision_facts.c.seq).where(decision_facts.c.seq.in_(numbers)))
+    counted = set(there.scalars())
+    facts: list[dict[str, Any]] = []
+    for openings in by_lead.values():
+        facts += facts_of_lead(conn, openings, teams)
+        for opening in openings:
+            if opening.row.seq not in counted:
+                count(drawn, opening)
+    return facts, sorted(counted)
 
 
-class Teams:
-    """The team of every rep as of a roster's version; each version is read once."""
-
-    def __init__(self, conn: Connection) -> None:
-        self._conn = conn
-        self._known: dict[int, dict[str, str | None]] = {}
-
-    def only(self, version: int, rep_ids: Sequence[str]) -> str | None:
-        """The one team that all of these reps are of, one at least; None where they are of several, or of none."""
-        if version not in self._known:
-            reps: tuple[Rep, ...] = roster.read_roster(self._conn, version).reps
-            self._known[version] = {rep.rep_id: rep.team for rep in reps}
-        team_of = self._known[version]
-        team = team_of.get(rep_ids[0])
-        return team if all(team_of.get(rep_id) == team for rep_id in rep_ids) else None
-
-
-def of_lead(
-    spells: Sequence[tuple[int, Decision]], teams: Teams
-) -> list[dict[str, Any]]:
-    """One fact a spell of one lead, oldest first."""
-    won = [each.state.closed_at for _, each in spells if each.state.status == "won" and each.state.closed_at]
-    qualified = [each.state.qualified_at for _, each in spells if each.state.qualified_at]
-    of_lead = {
-        "lead_won_at": min(won, default=None),
-        "lead_qualified_at": min([*qualified, *won], default=None),
-        "lead_value": next((each.state.value for _, each in spells if each.state.status == "won"), None),
-    }
-    facts, drawn_before = [], False
-    for seq, decision in spells:
-        fact = {"seq": seq, **_fact(decision, teams), **of_lead}
-        fact["first_draw"] = fact["share"] is not None and not drawn_before
-        drawn_before |= fact["first_draw"]
-        facts.append(fact)
-    return facts
-
-
-def _fact(decision: Decision, teams: Teams) -> dict[str, Any]:
-    row, state = decision.row, decision.state
-    source = row.lead_snapshot.get("source")
-    fact = {
-        "decided_at": row.decided_at,
-        "mode": row.mode,
-        "arm": row.arm,
-        "policy_version": row.policy_version or 0,
-        "source": None if source is None else str(source)[:MOST_CHARACTERS],
-        "grade": row.grade,
-        "lead_score": row.lead_score,
-        "baseline": row.baseline,
-        "rep_drawn": row.rep_drawn,
-        "probability": row.probability_chosen,
-        "uplift": row.uplift,
-        "unassigned": row.rep_id is None,
-        "eligible_team": None,
-        "rep_id": state.rep_id,
-        "status": state.status,
-        "version": state.version,
-        "given_at": state.given_at,
-        "contacted_at": state.contacted_at,
-        "qualified_at": state.qualified_at,
-        "closed_at": state.closed_at,
-        "value": state.value,
-        "lost_reason": state.lost_reason and state.lost_reason[:MOST_CHARACTERS],
-    }
-    return {**fact, **dict.fromkeys(_DRAW, None), **(_draw(decision) if drawn(decision) else {})} | {
-        "eligible_team": teams.only(row.roster_version, row.candidates) if row.candidates else None
-    }
-
-
-_DRAW = (
-    "share", "propensity", "propensity_policy", "propensity_control", "expected_policy", "expected_control",
-    "order_gap", "order_variance",
-)  # fmt: skip
-
-
-def drawn(decision: Decision) -> bool:
-    """Whether chance, with known chances, said who got the lead: only then may it count in a trial or a replay."""
-    row = decision.row
-    return row.propensity is not None and row.holdout_share is not None and row.rep_drawn in row.candidates
-
-
-def _draw(decision: Decision) -> dict[str, Any]:
-    """The draw in single numbers: the drawn rep's chances, what each arm could expect, and the drawn rep's place."""
-    row = decision.row
-    place = row.candidates.index(str(row.rep_drawn))
-    mixture, policy, control = row.propensity, row.propensity_policy, row.propensity_control
-    assert mixture is not None and policy is not None and control is not None  # noqa: PT018 - `drawn` says so
-    told = row.probability is not None and bool(np.isfinite(row.probability).all())
-    rank = np.arange(len(mixture)) / max(len(mixture) - 1, 1)
-    mean = float(mixture @ rank)
-    return {
-        "share": row.holdout_share,
-        "propensity": float(mixture[place]),
-        "propensity_policy": float(policy[place]),
-        "propensity_control": float(control[place]),
-        "expected_policy": float(policy @ row.probability) if told else None,
-        "expected_control": float(control @ row.probability) if told else None,
-        "order_gap": float(rank[place] - mean),
-        "order_variance": float(mixture @ rank**2 - mean**2),
-    }
-
-
-class Sums:
-    """What to add to the sums of chances."""
-
-    def __init__(self) -> None:
-        # By day, source and candidates, who are mostly the same: one array of them all takes what a thousand would.
-        self._sums: dict[tuple[str, str], dict[tuple[str, ...], np.ndarray]] = defaultdict(dict)
-
-    def add(self, decision: Decision) -> None:
-        """Count one decision's chances, where it was drawn and counted."""
-        row = decision.row
-        if not drawn(decision) or row.mode == "shadow":
-            return
-        mixture, value = np.asarray(row.propensity), row.baseline or 0.0
-        control, policy = np.asarray(row.propensity_control), np.asarray(row.propensity_policy)
-        asked = np.asarray(row.available, dtype=float)
-        parts = (asked, control, policy, mixture, mixture * (1 - mixture), control * value, mixture * value)
-        source = str(row.lead_snapshot.get("source") or "")[:MOST_CHARACTERS]
-        by_candidates = self._sums[_day(row.decided_at), source]
-        by_candidates[row.candidates] = by_candidates.get(row.candidates, 0.0) + np.stack(parts, axis=1)
-
-    def rows(self) -> list[dict[str, Any]]:
-        """One row a day, source and rep."""
-        return [
-            {"day": day, "source": source, "rep_id": rep_id, **dict(zip(SUMMED, own, strict=True))}
-            for (day, source), by_candidates in sorted(self._sums.items())
-            for rep_id, own in _by_rep(by_candidates).items()
-        ]
-
-
-def _by_rep(by_candidates: dict[tuple[str, ...], np.ndarray]) -> dict[str, list[float]]:
-    """The sums of each rep over all the groups of candidates that she was one of, in the order of the ids."""
-    place = {rep_id: number for number, rep_id in enumerate(sorted(set().union(*by_candidates)))}
-    summed = np.zeros((len(place), len(SUMMED)))
-    for candidates, own in by_candidates.items():
-        summed[[place[rep_id] for rep_id in candidates]] += own  # nobody is a candidate twice
-    return dict(zip(place, summed.tolist(), strict=True))
-
-
-def _day(at: datetime) -> str:
-    return at.astimezone(UTC).date().isoformat()
+def count(drawn: Drawn, opening: Opening) -> None:
+    """Count a decision's chances, where it was drawn and gave somebody something."""
+    row, draw = opening
+    if draw is not None and row.mode != "shadow":
+        day = day_of(from_microseconds(row.decided_at))
+        drawn.add((day, row.source or ""), row.candidates, draw[0], row.baseline or 0.0)

@@ -1,9 +1,9 @@
 """Vectors of a decision as one blob: a JSON header, then the numbers as they lie in memory."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -56,24 +56,44 @@ def _head(header: tuple[tuple[str, str, int], ...]) -> bytes:
     return json.dumps(header, separators=(",", ":")).encode("ascii")
 
 
-def unpack(blob: bytes) -> dict[str, np.ndarray]:
-    """The named vectors; read-only. Raises ValueError for a blob that `pack` did not write."""
-    end = _LENGTH_BYTES + int.from_bytes(blob[:_LENGTH_BYTES], "little")
-    vectors: dict[str, np.ndarray] = {}
-    for name, kind, length in json.loads(blob[_LENGTH_BYTES:end]):
-        alike = kind in _ALIKE
-        stored = np.frombuffer(blob, _STORED[_ALIKE.get(kind, kind)], 1 if alike else length, end)
-        end += stored.nbytes
-        vectors[name] = np.broadcast_to(stored, (length,)) if alike else _wide(stored)
-    if end != len(blob):
-        raise ValueError(f"a packed decision ends after {len(blob)} bytes, its header says {end}")
-    return vectors
+def unpack(blob: bytes, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
+    """The named vectors, or those of them that are asked for; read-only.
+
+    Raises ValueError for a blob that `pack` did not write.
+    """
+    start = _LENGTH_BYTES + int.from_bytes(blob[:_LENGTH_BYTES], "little")
+    places, size = _layout(blob[_LENGTH_BYTES:start])
+    if start + size != len(blob):
+        raise ValueError(f"a packed decision ends after {len(blob)} bytes, its header says {start + size}")
+    return {name: place.vector(blob, start) for name, place in places.items() if names is None or name in names}
 
 
-def _wide(stored: np.ndarray) -> np.ndarray:
-    """Whole numbers as int64, however they lie."""
-    if stored.dtype not in _NARROW.values():
+class _Place(NamedTuple):
+    """Where a vector lies."""
+
+    begin: int  # bytes after the header
+    end: int
+    dtype: np.dtype[Any]
+    length: int
+    step: int  # bytes from one value to the next; none where one value stands for all
+
+    def vector(self, blob: bytes, start: int) -> np.ndarray:
+        # A copy of its own lies even, which the arithmetic needs; one value throughout is looked at n times.
+        own = blob[start + self.begin : start + self.end]
+        stored: np.ndarray = np.ndarray((self.length,), self.dtype, own, 0, (self.step,))
+        if self.dtype.kind == "i" and self.dtype != _KINDS["i"]:
+            stored = stored.astype(_KINDS["i"])
+            stored.flags.writeable = False
         return stored
-    wide = stored.astype(_KINDS["i"])
-    wide.flags.writeable = False
-    return wide
+
+
+@lru_cache(maxsize=64)
+def _layout(head: bytes) -> tuple[dict[str, _Place], int]:
+    """Where each vector lies, and how long they all are."""
+    places, end = {}, 0
+    for name, kind, length in json.loads(head):
+        dtype = _STORED[_ALIKE.get(kind, kind)]
+        begin, step = end, 0 if kind in _ALIKE else dtype.itemsize
+        end += dtype.itemsize * (1 if kind in _ALIKE else length)
+        places[name] = _Place(begin, end, dtype, length, step)
+    return places, end

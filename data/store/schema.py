@@ -7,8 +7,8 @@ from sqlalchemy.engine import Connection
 
 from data.errors import InputError
 
-HEAD = "0006"
-KNOWN = ("0001", "0002", "0003", "0004", "0005", "0006")
+HEAD = "0007"
+KNOWN = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 _ADVISORY_LOCK = 0x6C656164  # "lead": any number that our starters agree on
 
 

@@ -427,14 +427,8 @@ chance_sums = Table(  # what each rep could expect of a day's draws, by source
     metadata,
     Column("day", Text, primary_key=True),
     Column("source", Text, primary_key=True),
-    Column("rep_id", Text, primary_key=True),
-    Column("asked", Float(53), nullable=False),
-    Column("control", Float(53), nullable=False),
-    Column("policy", Float(53), nullable=False),
-    Column("mixture", Float(53), nullable=False),
-    Column("variance", Float(53), nullable=False),
-    Column("value_control", Float(53), nullable=False),
-    Column("value_mixture", Float(53), nullable=False),
+    Column("rep_ids", Names, nullable=False),
+    Column("sums", LargeBinary, nullable=False),  # packed, in the order of the ids
 )
 
 # What others are told ----------------------------------------------------------------------------------------

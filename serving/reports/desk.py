@@ -16,8 +16,10 @@ from typing import Any
 
 from data.errors import BusyError
 from data.store import facts as ledger_facts
+from data.store.chances import chances
 from data.store.ledger import Ledger
 from data.store.lone import Caretaker
+from data.store.openings import Teams
 from serving.decide import loads_of
 from serving.in_force import Watch
 from serving.policy.price_book import Standing
@@ -93,6 +95,7 @@ class Reports:
         self._floor_price: tuple[float, dict[str, Any]] | None = None
         self._columns = Columns()
         self._place = ledger_facts.BEGINNING
+        self._teams = Teams()
         self._turn = threading.Lock()  # of whoever brings the facts up to date
         self._kept: OrderedDict[Asked, Kept] = OrderedDict()
         self._making: dict[Asked, Future[dict[str, Any]]] = {}
@@ -178,7 +181,7 @@ class Reports:
         """Make facts of the ledger's new rows."""
         while not self._closed.is_set():
             with self._ledger.reading() as conn:
-                batch = ledger_facts.prepare(conn, at=self._clock())
+                batch = ledger_facts.prepare(conn, self._teams, at=self._clock())
             if batch is None:
                 return True
             try:
@@ -210,13 +213,13 @@ class Reports:
             in_force = self._watch.look(conn)
             reps_now = in_force.roster.reps
             loads = loads_of(conn, reps_now, at)
-            chances = ledger_facts.chances(conn, since, until) if asked.name in (*WHOLE_DAYS, "alerts") else ()
+            told = chances(conn, since, until) if asked.name in (*WHOLE_DAYS, "alerts") else ()
         price = self._price_of_the_floor() if asked.name == "fairness" else None
         bounds = (-float("inf") if since is None else days(since), float("inf") if until is None else days(until))
         view = View(
             facts=facts_of(self._columns, *bounds), at=at, since=since, until=until, team=asked.team,
             reps=reps_now, loads=loads, rules=in_force.rules,
-            model=in_force.loaded.model if in_force.loaded else None, chances=chances, floor_price=price,
+            model=in_force.loaded.model if in_force.loaded else None, chances=told, floor_price=price,
         )  # fmt: skip
         return self._with_names(REPORTS[asked.name](view))
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from data.roster import Rep
 from data.store.capacity import Load
-from data.store.facts import ChanceSums
+from data.store.chances import ChanceSums
 from serving.policy.rulebook import RuleBook
 from serving.reports.facts import Facts, Flags, Floats
 from training.conversion import ConversionModel

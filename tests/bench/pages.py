@@ -25,7 +25,7 @@ from sqlalchemy import text
 
 from data.roster import Rep
 from data.settings import Settings
-from data.store import keys, roster, sessions
+from data.store import chances, keys, roster, sessions
 from data.store.columns import to_microseconds
 from data.store.ledger import Ledger
 from data.store.packing import pack
@@ -133,15 +133,12 @@ def fill_facts(ledger: Ledger, at: np.ndarray, reps: list[str], arm: np.ndarray,
         named, values_of = ", ".join(rows[0]), ", ".join(f":{each}" for each in rows[0])
         with ledger.writing() as tx:
             tx.execute(text(f"INSERT INTO decision_facts ({named}) VALUES ({values_of})"), rows)
-    sums = [
-        {"day": (NOW - timedelta(days=day)).date().isoformat(), "source": name, "rep_id": f"R-{number}"}
-        for day in range(DAYS + 1) for name in SOURCES for number in range(REPS)
-    ]  # fmt: skip
-    leads = n / len(sums)
+    leads = n / ((DAYS + 1) * len(SOURCES) * REPS)
+    own = [leads * REPS, *[leads] * 4, *[leads * 0.15] * 2]
+    everybody = tuple(f"R-{number}" for number in range(REPS)), np.repeat(own, REPS).reshape(-1, REPS)
+    days = [(NOW - timedelta(days=day)).date().isoformat() for day in range(DAYS + 1)]
     with ledger.writing() as tx:
-        tx.execute(text(
-            "INSERT INTO chance_sums VALUES (:day, :source, :rep_id, :all, :own, :own, :own, :own, :value, :value)"),
-            [row | {"all": leads * REPS, "own": leads, "value": leads * 0.15} for row in sums])  # fmt: skip
+        chances.put(tx, [chances.row_of((day, name), everybody) for day in days for name in SOURCES])
         tx.execute(text("INSERT INTO fact_marks VALUES ('decisions', :n), ('revision', 1)"), {"n": n})
 
 
