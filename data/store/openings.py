@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,27 +14,35 @@ from data.store import roster
 from data.store.columns import Instant
 from data.store.leads import LeadKey
 from data.store.packing import unpack
-from data.store.tables import decision_states, decisions
+from data.store.tables import decision_facts, decision_states, decisions
 
 MOST_CHARACTERS = 200  # of a reason that is kept to group by
 MOST_ROSTERS, MOST_LISTS = 1_000, 64  # that are kept in mind
 
 _now = decision_states.c
 Draw = tuple[dict[str, np.ndarray], int]  # the vectors of a draw, and the drawn rep's place among the candidates
-_COPIED = (  # what a fact says as the row or its state does
+# In the order of the table: a wide row lies in a chain of pages, which SQLite follows from the start to go back.
+_COLUMNS = (
     decisions.c.seq,
-    decisions.c.decided_at,
+    decisions.c.decision_id,
+    decisions.c.client_id,
+    decisions.c.lead_id,
     decisions.c.mode,
-    decisions.c.arm,
+    decisions.c.decided_at,
+    decisions.c.roster_version,
     func.coalesce(decisions.c.policy_version, 0).label("policy_version"),
-    decisions.c.source,
-    decisions.c.grade,
-    decisions.c.lead_score,
-    decisions.c.baseline,
+    decisions.c.candidates,
+    decisions.c.vectors,
+    decisions.c.arm,
+    decisions.c.holdout_share,
     decisions.c.rep_drawn,
-    decisions.c.probability_chosen.label("probability"),
-    decisions.c.uplift,
     decisions.c.rep_id.is_(None).label("unassigned"),
+    decisions.c.probability_chosen.label("probability"),
+    decisions.c.baseline,
+    decisions.c.uplift,
+    decisions.c.lead_score,
+    decisions.c.grade,
+    decisions.c.source,
     _now.rep_id,
     _now.status,
     _now.version,
@@ -44,24 +53,16 @@ _COPIED = (  # what a fact says as the row or its state does
     _now.value,
     func.substr(_now.lost_reason, 1, MOST_CHARACTERS).label("lost_reason"),
 )
-_NAMES = tuple(column.name for column in _COPIED)
+# Moments as they are kept, in microseconds: a fact keeps them so, too.
+_RAW = [type_coerce(each, BigInteger).label(each.name) if isinstance(each.type, Instant) else each for each in _COLUMNS]
 _OPENINGS = (
-    select(
-        # Moments as they are kept, in microseconds: a fact keeps them so, too.
-        *(type_coerce(each, BigInteger).label(each.name) if isinstance(each.type, Instant) else each
-          for each in _COPIED),
-        decisions.c.client_id,
-        decisions.c.lead_id,
-        decisions.c.decision_id,
-        decisions.c.roster_version,
-        decisions.c.holdout_share,
-        decisions.c.candidates,
-        decisions.c.vectors,
-    )
+    select(*_RAW)
     .select_from(decisions)
     .outerjoin(decision_states, _now.decision_id == decisions.c.decision_id)
     .where(decisions.c.duplicate_of.is_(None))
-)  # fmt: skip
+)
+_COPIED = [each.name for each in _COLUMNS if each.name in decision_facts.c]  # what a fact says as the rows do
+_copied = itemgetter(*(place for place, each in enumerate(_COLUMNS) if each.name in decision_facts.c))
 _CHANCES = ("propensity", "propensity_policy", "propensity_control", "probability", "available")
 _DRAW = (
     "share", "propensity", "propensity_policy", "propensity_control", "expected_policy", "expected_control",
@@ -140,7 +141,7 @@ def facts_of_lead(conn: Connection, openings: Sequence[Opening], teams: Teams) -
     }
     facts, drawn_before = [], False
     for row, draw in openings:
-        fact = dict(zip(_NAMES, row, strict=False))  # the row says more than is copied
+        fact = dict(zip(_COPIED, _copied(row), strict=True))
         fact["eligible_team"] = teams.only(conn, row.roster_version, row.candidates)
         fact |= _NOBODY_DREW if draw is None else _told(draw, row.holdout_share)
         fact |= of_lead
