@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
+import orjson
 
 from data.roster import Rep
 from data.store.decisions import Decision
@@ -15,7 +16,8 @@ from serving.consider import Chances, Considered, Room
 from serving.encoding import as_json, encoded, plain
 from serving.policy.exploration import Flags
 from serving.reasons import over_text, unassigned_text
-from serving.score_listing import listed, part_told, reason
+from serving.score_listing import listed
+from serving.told_reasons import part_told
 
 __all__ = [
     "as_json", "assigned", "encoded", "from_row", "given", "kept_or_row", "parts_of_uplift", "plain", "scored",
@@ -67,9 +69,8 @@ def scored(considered: Considered, room: Room, rep_ids: Sequence[str] | None, to
     answer = {name: frame[name] for name in (*kept, "model_version", "policy_version")} | _value(considered)
     answer["reps"] = listed(considered, room.available, rep_ids, top_k, answer.get("expected_value"))
     if considered.scores is not None and len(considered.candidates):
-        texts = considered.in_force.texts
         parts = considered.scores.lead_reasons(considered.screening.eligible, top_k)
-        answer["lead_reasons"] = [reason(part, texts.of_lead(part)) for part in parts]
+        answer["lead_reasons"] = orjson.Fragment(considered.in_force.reasons.of_lead(parts))
     else:
         answer["lead_reasons"] = []
     return answer
@@ -83,12 +84,12 @@ def parts_of_uplift(considered: Considered, candidate: int, k: int | None = 5) -
     scores, interval = considered.scores, considered.uplift(candidate)
     if scores is None or interval is None:
         return {"probability": None, "uplift": NO_INTERVAL, "reasons": []}
-    place, texts = int(considered.places[candidate]), considered.in_force.texts
+    place = int(considered.places[candidate])
     parts = scores.reasons(place, considered.screening.eligible, k) if k else []
     return {
         "probability": float(considered.probability[candidate]),
         "uplift": {"value": interval.value, "low": interval.low, "high": interval.high},
-        "reasons": [reason(part, texts.of_rep(place, part)) for part in parts],
+        "reasons": orjson.Fragment(considered.in_force.reasons.of_rep(place, parts)),
     }
 
 

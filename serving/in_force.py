@@ -19,8 +19,8 @@ from serving.policy.bounds import Comings
 from serving.policy.eligibility import Screener
 from serving.policy.routes import Routes
 from serving.policy.rulebook import RuleBook, default_rule_book, parse_rule_book
-from serving.reasons import ReasonTexts
 from serving.scorer import Scorer
+from serving.told_reasons import ToldReasons
 
 BY_RECORD = frozenset({"performance", "value_tiers", "points_queue"})
 BY_RESPONSE = "fastest_responder"
@@ -63,10 +63,9 @@ class InForce:
         return Picked.all_of([each + said for each in named for said in free])
 
     @cached_property
-    def texts(self) -> ReasonTexts:
-        """The sentences of the reasons, whose wordings stay from one lead to the next."""
-        terms = self.scorer.terms if self.scorer else ()
-        return ReasonTexts(self.roster.reps, terms, self.rules.language, most=MOST_WORDINGS)
+    def reasons(self) -> ToldReasons:
+        """The reasons in words, whose wordings stay from one lead to the next."""
+        return ToldReasons(self.roster.reps, self.rules.language, most=MOST_WORDINGS)
 
     @cached_property
     def comings(self) -> Comings:

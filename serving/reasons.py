@@ -1,7 +1,7 @@
 """Contributions -> sentences that a manager can read aloud, in English and Chinese."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime
 from functools import lru_cache
 from numbers import Real
@@ -10,7 +10,7 @@ from typing import Any, Literal
 from data.roster import Rep
 from features.columns import is_missing, tokens_of
 from serving import phrases
-from training.explain import Contribution, Term
+from training.explain import Contribution
 
 Language = Literal["en", "zh"]
 LONGEST_VALUE = 40  # characters; a longer value is cut, the exact one stands beside the text
@@ -18,7 +18,6 @@ NUMBER = re.compile(r"\d[\d,]*")
 NEW_FOR_DAYS = 180.0
 NAME_HERE, POINTS_HERE = "\ue000", "\ue001"  # private characters: `_readable` lets none into a value
 MOST_WORDINGS = 200_000  # kept for a batch
-LEAD_S_OWN = -2  # in the place of a rep
 TINY = 0.0005  # in probability: a smaller difference would print as 0.0 points
 
 
@@ -28,41 +27,16 @@ def reason_text(contribution: Contribution, rep: Rep, language: Language) -> str
     return _fill(_sentence(contribution, rep, language), contribution, language, rep=name_of(rep), points=points)
 
 
-class ReasonTexts:
-    """The same sentences for many leads: each wording is made once, then only name and points are put in."""
-
-    def __init__(
-        self, reps: Sequence[Rep], terms: Sequence[Term], language: Language, *, most: int = MOST_WORDINGS
-    ) -> None:
-        self._reps, self._terms, self._language, self._most = reps, terms, language, most
-        self._names = [name_of(rep) for rep in reps]
-        self._known: dict[tuple[Any, ...], str] = {}
-
-    def of_rep(self, rep: int, part: Contribution) -> str:
-        """As `reason_text` puts a contribution to the uplift of the rep at this place."""
-        # What a rep states of herself changes the wording of a match; elsewhere only her name is put in.
-        own = rep if part.kind == "match" else -1
-        return self._filled(own, part, lambda: _sentence(part, self._reps[rep], self._language), self._names[rep])
-
-    def of_lead(self, part: Contribution) -> str:
-        """As `lead_text` puts a contribution to the lead's own probability."""
-        return self._filled(LEAD_S_OWN, part, lambda: _lead_sentence(part, self._language), "")
-
-    def _filled(self, own: int, part: Contribution, sentence: Callable[[], str], name: str) -> str:
-        key = (own, part.feature, part.kind, *kept_apart(part.value), part.contribution >= 0)
-        pattern = self._known.get(key)
-        if pattern is None:
-            if len(self._known) >= self._most:
-                self._known.clear()
-            pattern = self._known[key] = _fill(sentence(), part, self._language, rep=NAME_HERE, points=POINTS_HERE)
-        points = points_text(part.contribution, self._language)
-        return pattern.replace(NAME_HERE, name).replace(POINTS_HERE, points)
-
-
 def wording(contribution: Contribution, rep: Rep, language: Language) -> str:
     """`reason_text` with NAME_HERE and POINTS_HERE in their places: one for all contributions of the same sign."""
     sentence = _sentence(contribution, rep, language)
     return _fill(sentence, contribution, language, rep=NAME_HERE, points=POINTS_HERE)
+
+
+def lead_wording(contribution: Contribution, language: Language) -> str:
+    """`lead_text` with POINTS_HERE in its place."""
+    sentence = _lead_sentence(contribution, language)
+    return _fill(sentence, contribution, language, rep="", points=POINTS_HERE)
 
 
 def kept_apart(value: Any) -> tuple[type, Any]:

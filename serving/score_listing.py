@@ -7,10 +7,8 @@ import orjson
 from numpy.typing import NDArray
 
 from serving.consider import Considered
-from serving.encoding import encoded
 from serving.json_rows import Column
 from serving.policy.exploration import Flags
-from training.explain import Contribution
 
 try:
     from serving.json_kernel import written
@@ -58,17 +56,6 @@ def listed(
     return orjson.Fragment(written([heads, *_figures(considered, shown, value), EXPLAINED, reasons], len(shown)))
 
 
-def reason(part: Contribution, text: str) -> dict[str, object]:
-    """One contribution as the contract has it."""
-    return {**part_told(part), "text": text}
-
-
-def part_told(part: Contribution) -> dict[str, object]:
-    """A contribution with what it takes to say it again, in another language."""
-    value = {} if part.feature == "other" else {"value": part.value}
-    return {"feature": part.feature, **value, "contribution": part.contribution, "kind": part.kind}
-
-
 def _figures(considered: Considered, shown: NDArray[np.intp], value: float | None) -> list[Column]:
     """Of each her probability, uplift, low, high, and the revenue to be expected where it is known."""
     scores = considered.scores
@@ -81,12 +68,9 @@ def _figures(considered: Considered, shown: NDArray[np.intp], value: float | Non
 
 
 def _reasons(considered: Considered, explained: NDArray[np.intp], k: int) -> list[bytes]:
-    scores, texts = considered.scores, considered.in_force.texts
+    scores, told = considered.scores, considered.in_force.reasons
     if scores is None or not len(explained):
         return []
     places = considered.places[explained]
     found = scores.reasons_of(places, considered.screening.eligible, k)
-    return [
-        encoded([reason(part, texts.of_rep(place, part)) for part in parts])
-        for place, parts in zip(places.tolist(), found, strict=True)
-    ]
+    return [told.of_rep(place, parts) for place, parts in zip(places.tolist(), found, strict=True)]
