@@ -67,7 +67,8 @@ def at(day):
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.lists(draws(), max_size=12), max_size=4))
-def test_sums_that_grew_batch_by_batch_are_those_made_at_once(ledger, batches):
+def test_sums_that_grew_batch_by_batch_are_those_made_at_once(ledger, monkeypatch, batches):
+    monkeypatch.setattr(chances, "AT_ONCE", 5)
     with ledger.writing() as tx:
         tx.execute(text("DELETE FROM chance_sums"))  # of the example before
         follow(tx, batches)

@@ -20,10 +20,13 @@ from data.store.quick import Quick
 from data.store.tables import chance_sums
 
 SUMMED = ("asked", "control", "policy", "mixture", "variance", "value_control", "value_mixture")
+_VECTORS = ("available", "propensity_control", "propensity_policy", "propensity")  # of a decision, as summed
 MOST_GROUPS = 8  # of candidates whose sums are kept apart
+AT_ONCE = 256  # decisions that wait to be summed
 ROWS_AT_ONCE = 64
 Key = tuple[str, str]  # (day, source)
 Ids = tuple[str, ...]
+Draw = tuple[Mapping[str, np.ndarray], float]  # a decision's vectors, and its rotation probability
 Sums = tuple[Ids, np.ndarray]  # the reps, and their sums: shape (len(SUMMED), n_reps)
 
 _STORED = Quick(
@@ -86,21 +89,37 @@ class Drawn:
 
     def __init__(self) -> None:
         self._cells: dict[Key, Summing] = defaultdict(Summing)
+        self._waiting: dict[tuple[Key, Ids], list[Draw]] = defaultdict(list)
+        self._many = 0
 
     def add(self, key: Key, candidates: Ids, vectors: Mapping[str, np.ndarray], value: float) -> None:
         """Count one decision: its vectors in the candidates' order, and its rotation probability."""
-        own, mixture = self._cells[key].of(candidates), vectors["propensity"]
-        control, policy = vectors["propensity_control"], vectors["propensity_policy"]
-        parts = (vectors["available"], control, policy, mixture, mixture * (1 - mixture), control * value)
-        for summed, part in zip(own, (*parts, mixture * value), strict=True):
-            summed += part
+        self._waiting[key, candidates].append((vectors, value))
+        self._many += 1
+        if self._many >= AT_ONCE:
+            self._count()
+
+    def _count(self) -> None:
+        """Add those that wait, all of the same candidates at once: numpy takes its time about each call."""
+        for (key, candidates), draws in self._waiting.items():
+            asked, control, policy, mixture = (
+                np.array([vectors[name] for vectors, _ in draws], dtype=float) for name in _VECTORS
+            )
+            value = np.array([value for _, value in draws])
+            plain = (asked, control, policy, mixture, mixture * (1 - mixture))
+            own = self._cells[key].of(candidates)
+            own += [*(each.sum(axis=0) for each in plain), value @ control, value @ mixture]
+        self._waiting.clear()
+        self._many = 0
 
     def sums(self) -> dict[Key, Sums]:
         """The sums by day and source."""
+        self._count()
         return {key: cell.together() for key, cell in self._cells.items()}
 
     def added(self, conn: Connection) -> list[dict[str, Any]]:
         """The rows as they are once this is added to what is stored."""
+        self._count()
         for key, cell in self._cells.items():
             if there := stored(conn, key):
                 rep_ids, sums = there
