@@ -1,8 +1,10 @@
 """The web application: routes, the table of who may call them, and what stands before them."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
+from anyio import to_thread
 from fastapi import FastAPI, Request, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.docs import get_swagger_ui_html
@@ -54,6 +56,7 @@ RULES: Rules = {**OPEN, **FRAMEWORK, **{call: rule for routes in ROUTES for call
 PREFIXES = ("/v1/", "/static_content/")
 FIXED = frozenset(path for _, path in {**OPEN, **FRAMEWORK})
 BATCH_PATHS = frozenset({"/v1/assign/batch", "/v1/outcomes", "/v1/reps"})
+STARTED_WITHIN_S = 1.5  # that a request waits for its worker
 LONG_PATHS = frozenset({"/v1/assign/batch"})  # a thousand leads must not stand between one lead and its answer
 
 
@@ -114,14 +117,21 @@ def is_interface(path: str) -> bool:
     return path.startswith(PREFIXES) or path in FIXED
 
 
-def key_finder(app: FastAPI) -> Callable[[str], Key | None]:
-    """How the gate finds a key, once there is a ledger to find it in."""
+def key_finder(app: FastAPI) -> Callable[[str], Awaitable[Key | None]]:
+    """How the gate finds a key, once there is a ledger to find it in.
 
-    def find(presented: str) -> Key | None:
-        parts: Parts | None = app.state.parts
-        if parts is None:
-            raise retry_later(503, "The service is starting; try again.")
-        return parts.key(presented)
+    A worker that begins takes connections beside those that are ready: its first requests wait for it a moment.
+    """
+
+    async def find(presented: str) -> Key | None:
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        while app.state.parts is None:
+            if loop.time() > begun + STARTED_WITHIN_S:
+                raise retry_later(503, "The service is starting; try again.")
+            await asyncio.sleep(0.02)
+        parts: Parts = app.state.parts
+        return await to_thread.run_sync(parts.key, presented)
 
     return find
 

@@ -3,11 +3,10 @@
 import hashlib
 import ipaddress
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from anyio import to_thread
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -63,7 +62,13 @@ class Gate:
     """ASGI middleware that lets through what the rules allow, with `caller` and `route` in the request's state."""
 
     def __init__(
-        self, app: ASGIApp, *, rules: Rules, find_key: Callable[[str], Key | None], quota: Quota, failed: FailedTries
+        self,
+        app: ASGIApp,
+        *,
+        rules: Rules,
+        find_key: Callable[[str], Awaitable[Key | None]],
+        quota: Quota,
+        failed: FailedTries,
     ) -> None:
         self._app = app
         self._paths = [(compile_path(path)[0], method, path, rule) for (method, path), rule in rules.items()]
@@ -117,7 +122,7 @@ class Gate:
         # A key that opened something before is looked up all the same: others behind its proxy must not lock it out.
         if key is None and (refusal := self._failed.refusal(source)):
             raise refusal
-        found = await to_thread.run_sync(self._find_key, presented)
+        found = await self._find_key(presented)
         if found is None:
             self._remembered.pop(name, None)
             self._failed.note(source)

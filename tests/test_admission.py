@@ -300,6 +300,23 @@ def test_a_thousand_wrong_keys_cost_ten_looks_into_the_ledger_and_keep_nobody_ou
     assert ask(desk.keys["manager"], source="203.0.113.6") == 200
 
 
+def test_a_request_that_comes_before_its_worker_is_ready_waits_for_it(desk, monkeypatch):
+    from serving import app as application
+
+    monkeypatch.setattr(application, "STARTED_WITHIN_S", 3_600.0)
+    find, parts = application.key_finder(desk.app), desk.app.state.parts
+    desk.app.state.parts = None
+
+    async def tell():
+        early = asyncio.create_task(find(desk.keys["crm"]))
+        await settled()
+        assert not early.done()
+        desk.app.state.parts = parts
+        return await early
+
+    assert asyncio.run(tell()).role == "crm"
+
+
 def test_a_key_over_its_quota_gets_429_and_the_others_do_not(tmp_path):
     from tests.conftest import Desk
 
