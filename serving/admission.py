@@ -17,7 +17,7 @@ from serving.problems import Problem, retry_later
 FIRST_HOLD_S = 0.005  # taken for a request's time in its slot until some have been seen
 NEWEST_COUNTS = 0.05  # share of the newest request in the mean
 MOST_COUNTED = 2.0  # times the mean, as which a longer one counts: a moment's halt says little of the next request
-TOLD_AFTER = 0.5  # of the short wait: then whoever had to expect a longer one is turned away
+TOLD_AFTER = 0.3  # of the short wait: then whoever had to expect a longer one is turned away
 REFILLED_IN_S = 5.0  # a burst's whole credit comes back within this time of leisure
 RETRY_WITHIN_S = 3  # whoever is turned away is told 1 to 3 seconds in turn, so that they do not come back together
 

@@ -104,19 +104,24 @@ class Bodies:
             return
         headers = dict(scope["headers"])
         scope["state"]["deadline"] = time.monotonic() + self._deadline_s(headers)
+        body = None
         if scope["method"] in WITH_BODY:
             _check_media_type(headers)
             # Before a slot is taken: clients that send slowly must not keep the others out.
             body = await self._body(scope["path"], headers, receive)
-            value = await _read(body)
-            if scope["path"] in self._limits.object_paths and not isinstance(value, dict):
-                raise Problem(422, "The body must be an object.", [FieldError("body", "must be an object")])
-            scope["state"]["body"] = value
             receive = _replayed(body, receive)
         is_long = scope["path"] in self._limits.long_paths
         lane = self._long_lane if is_long else self._lane
         async with lane.slot(time.monotonic() + LONG_WAIT_S if is_long else scope["state"]["deadline"]):
+            if body is not None:  # not read for those who are turned away
+                scope["state"]["body"] = await self._value(scope["path"], body)
             await self._app(scope, receive, send)
+
+    async def _value(self, path: str, body: bytes) -> Any:
+        value = await _read(body)
+        if path in self._limits.object_paths and not isinstance(value, dict):
+            raise Problem(422, "The body must be an object.", [FieldError("body", "must be an object")])
+        return value
 
     async def _body(self, path: str, headers: dict[bytes, bytes], receive: Receive) -> bytes:
         """The whole body, counted as it comes in: a client's own word on its length is not enough."""
