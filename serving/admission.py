@@ -16,8 +16,8 @@ from serving.problems import Problem, retry_later
 
 FIRST_HOLD_S = 0.005  # taken for a request's time in its slot until some have been seen
 NEWEST_COUNTS = 0.05  # share of the newest request in the mean
-MOST_COUNTED = 2.0  # times the mean, as which a longer one counts: a moment's halt says little of the next request
-TOLD_AFTER = 0.3  # of the short wait: then whoever had to expect a longer one is turned away
+MOST_COUNTED = 2.0  # times the mean, or a short wait, as which a longer one counts: a moment's halt says little
+TOLD_AFTER_S = 0.006  # then whoever had to expect more than a short wait is turned away
 REFILLED_IN_S = 5.0  # a burst's whole credit comes back within this time of leisure
 RETRY_WITHIN_S = 3  # whoever is turned away is told 1 to 3 seconds in turn, so that they do not come back together
 
@@ -30,7 +30,7 @@ class Lane:
     ) -> None:
         """An empty lane.
 
-        slots : requests at work at once, and as many may wait, however long; short_s : a wait that is always allowed;
+        slots : requests at work at once, and as many may wait until their deadline; short_s : a wait always allowed;
         burst : requests that may wait longer, up to their own deadline, where they have to expect it.
         """
         self._slots = slots
@@ -61,7 +61,7 @@ class Lane:
         try:
             yield
         finally:
-            counted_s = min(self._clock() - begun, MOST_COUNTED * self._hold_s)
+            counted_s = min(self._clock() - begun, max(MOST_COUNTED * self._hold_s, self._short_s))
             self._hold_s += NEWEST_COUNTS * (counted_s - self._hold_s)
             self._release()
 
@@ -72,7 +72,7 @@ class Lane:
         if len(self._waiting) < self._slots or expected_s <= self._short_s:
             return left_s
         if self._credit < 1.0 or expected_s > left_s:
-            return min(TOLD_AFTER * self._short_s, left_s)
+            return min(TOLD_AFTER_S, self._short_s, left_s)
         self._credit -= 1.0
         return left_s
 

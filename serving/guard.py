@@ -71,11 +71,17 @@ class Guard:
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
             await send(message)
 
+        async def send_in_time(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                time_out.reschedule(None)  # how long a table takes to come across is its reader's own affair
+            await send_with_id(message)
+
         try:
             async with asyncio.timeout(self._timeout_s) as time_out:
-                await self._app(scope, receive, send_with_id)
+                await self._app(scope, receive, send_in_time)
         except Exception as error:
-            problem = problem_of(error) or (self._too_late() if time_out.expired() else None)
+            late = isinstance(error, TimeoutError) and time_out.expired()
+            problem = self._too_late() if late else problem_of(error)
             if problem is None:
                 log.error("unforeseen error", exc_info=error, extra={"request_id": request_id})
                 problem = Problem(500, "Something went wrong here; it is in the log under this request's id.")

@@ -168,13 +168,12 @@ class Upkeep:
     def _look_after(self, parts: Parts) -> None:
         self._parts = parts
         self._refresh(parts)  # before the first request: else it would get the fallback
-        alone = self._caretaker.take()  # what each worker could do for all would be thrown away by all but one
         if self._follow_up is None:
             if not COMPILED:
                 log.warning("the arithmetic over a roster was not compiled when leadmatch was installed: it is slower")
             self._ready(parts)
             self._start_beside(parts)
-        if alone:
+        if self._caretaker.take():  # what each worker could do for all would be thrown away by all but one
             self._seal(parts)
         if time.monotonic() >= self._reprice_at:
             self._reprice_at = time.monotonic() + REPRICED_EVERY_S

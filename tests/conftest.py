@@ -187,7 +187,7 @@ class Desk:
 
         self.now = datetime(2026, 3, 2, 9, tzinfo=UTC)
         self.loaded, self.problem = None, "no model has been promoted yet"
-        self.ledger = Ledger.open(url)
+        self.ledger = Ledger.open(url, lock_timeout_s=4.0)  # likewise: a slow machine must not turn a test away
         beside = self.ledger.sqlite_file
         self.home = beside.parent if beside else Path(tempfile.mkdtemp())
         self.parts = put_together(self.ledger, self, home=self.home, clock=lambda: self.now)

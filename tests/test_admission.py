@@ -124,6 +124,16 @@ def test_slower_requests_make_the_queue_shorter():
     visited(story)
 
 
+def test_a_lane_of_long_requests_learns_at_once_how_long_they_take():
+    async def story(visitors):
+        await visitors.come("long")
+        await visitors.leave(seconds=5.0)  # a quarter of a second in the mean
+        tasks = [await visitors.come(number) for number in range(42)]
+        assert await visitors.turned_away(tasks) == [False] * 40 + [True] * 2
+
+    visited(story, short_s=10.0)
+
+
 def test_a_moment_s_halt_does_not_make_the_queue_shorter():
     async def story(visitors):
         await visitors.come("held up")

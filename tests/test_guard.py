@@ -79,6 +79,29 @@ def test_a_request_that_is_never_answered_is_cut_off_and_says_what_to_do():
     assert told.answer["detail"] == "There was no answer within 0.05 seconds; ask again, with the same key."
 
 
+def test_what_has_begun_to_come_across_is_not_cut_off():
+    async def table(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(3):
+            await asyncio.sleep(0.05)  # altogether longer than the limit
+            await send({"type": "http.response.body", "body": b"1", "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    told = Connection(b"{}").through(Guard(table, timeout_s=0.1))
+    assert (told.status, told.answer) == (200, 111)
+
+
+def test_an_error_after_the_time_was_up_is_still_logged(caplog):
+    async def broken(scope, receive, send):
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise ValueError
+
+    assert Connection(b"{}").through(Guard(broken, timeout_s=0.05)).status == 500
+    assert "unforeseen error" in caplog.messages
+
+
 def test_another_s_time_out_is_not_the_guard_s():
     async def broken(scope, receive, send):
         raise TimeoutError

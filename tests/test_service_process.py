@@ -246,6 +246,15 @@ def test_a_newly_promoted_model_comes_into_force_without_a_restart(installed, sm
     assert installed.call("POST", "/v1/assign", json=body).json()["model_version"] == "2"
 
 
+def test_what_a_proxy_on_this_machine_says_of_its_clients_keeps_them_apart(installed):
+    def wrong_key(client):
+        headers = {"Authorization": "Bearer lm_0_guess", "X-Forwarded-For": client}
+        return httpx.get(f"{installed.running.url}/v1/model", headers=headers).status_code
+
+    assert [wrong_key("203.0.113.1") for _ in range(11)] == [401] * 10 + [429]
+    assert wrong_key("203.0.113.2") == 401
+
+
 def test_a_port_in_use_is_said_at_once(installed):
     port = int(installed.running.url.rsplit(":", 1)[1])
     with pytest.raises(InputError, match="choose another --port"):

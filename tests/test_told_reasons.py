@@ -10,7 +10,8 @@ from data.roster import Rep
 from serving.encoding import encoded
 from serving.reasons import lead_text, reason_text
 from serving.told_reasons import ToldReasons, part_told
-from tests.test_reasons import LANGUAGES, contributions, part
+from tests.test_reasons import KINDS, LANGUAGES, part
+from training.explain import Contribution
 
 LI_NA = Rep("R-7", name="Li Na", region="Jiangsu")
 
@@ -25,6 +26,15 @@ def test_a_list_by_hand():
     assert ToldReasons([], "en", most=9).of_lead([]) == b"[]"
 
 
+MOST = 10**15  # no request may bring a larger number
+values = st.none() | st.booleans() | st.integers(-MOST, MOST) | st.floats() | st.text(max_size=80) | st.lists(st.text())
+contributions = st.builds(
+    Contribution,
+    feature=st.sampled_from(["industry", "company_size", "region", "other", "created_at", "tags=vip", "预算"]),
+    value=values,
+    contribution=st.floats(-1, 1),
+    kind=st.sampled_from(KINDS),
+)
 names = st.none() | st.text(max_size=12) | st.sampled_from(['"\\', "\ue000", "\ue001 {rep}", "王伟"])
 
 

@@ -19,6 +19,7 @@ WAL_SAFE_SINCE = (3, 51, 3)  # before it, two connections could corrupt the file
 QUICK_CHECK_UP_TO_BYTES = 64 * 2**20  # a larger file is left to `leadmatch doctor`
 MOST_STATEMENTS = 1_000  # that a connection keeps compiled: more than the service has, migrations and all
 _TIMEOUT_S = 2
+_GONE_AFTER_S = 15  # without a sign of the server
 
 
 def journal_mode(version: tuple[int, int, int]) -> str:
@@ -108,7 +109,12 @@ def postgres(url: URL, lock_timeout_s: float) -> tuple[Engine, Engine]:
     )
     writer = create_engine(
         url.set(drivername="postgresql+psycopg"),
-        connect_args={"connect_timeout": _TIMEOUT_S, "options": settings, "application_name": "leadmatch"},
+        connect_args={
+            "connect_timeout": _TIMEOUT_S, "options": settings, "application_name": "leadmatch",
+            # A network that swallows everything must not hold a thread for ever: no server's time-out comes across it.
+            "tcp_user_timeout": 1_000 * _GONE_AFTER_S, "keepalives_idle": 5, "keepalives_interval": 5,
+            "keepalives_count": 2,
+        },
         isolation_level="READ COMMITTED",
         hide_parameters=True,
         pool_size=4,

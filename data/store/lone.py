@@ -1,12 +1,15 @@
 """One at a time: locks that a process holds for as long as it lives."""
 
 import fcntl
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from data.errors import RefusedError
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -55,6 +58,8 @@ class Caretaker:
             except BlockingIOError:
                 os.close(number)
                 return False
+            except OSError:  # a file system without locks: each worker is its own caretaker, as the rows bear it
+                log.warning("%s cannot be locked here: every worker does what one would do for all", self._file.name)
             self._number = number
         return True
 

@@ -99,8 +99,8 @@ def moved(prices: Floats, asked: Floats, least: Floats, most: Floats, step: floa
     A price falls below 0 only where fewer than `least` ask.
     """
     with np.errstate(divide="ignore"):  # no limit: never over it
-        over = np.log((asked + 1) / (most + 1))
+        over = np.maximum(np.log((asked + 1) / (most + 1)), -1.0)
     under = np.log((asked + 1) / (least + 1))
-    falling = np.maximum(prices + step * np.maximum(over, -1.0), 0.0)
+    falling = np.maximum(prices + step * over, 0.0)
     aided = np.where(under < 0, prices + step * under, np.minimum(prices + step * under, 0.0))
     return np.where(over > 0, prices + step * over, np.where(prices > 0, falling, aided))

@@ -186,10 +186,10 @@ class Reports:
                 return True
             try:
                 with self._ledger.writing() as tx:
-                    ledger_facts.write(tx, batch)
+                    written = ledger_facts.write(tx, batch)
             except BusyError:  # decisions come first; the next round tries again
                 return False
-            if not batch.more:
+            if written and not batch.more:  # else somebody was quicker, and there may be more than this batch knew
                 return True
             if time.monotonic() > end:
                 return False

@@ -35,3 +35,8 @@ def upgrade() -> None:
         row = {"day": day, "source": source, "rep_ids": dump_json(rep_ids), "sums": pack(vectors)}
         conn.execute(sa.insert(packed), row)
     op.drop_table("sums_of_reps")
+    # A fact's source is the decision's own from now on; it was the snapshot's, which an erasure blanks.
+    op.execute(
+        "UPDATE decision_facts SET source = (SELECT source FROM decisions WHERE decisions.seq = decision_facts.seq) "
+        "WHERE source IS NULL"
+    )
