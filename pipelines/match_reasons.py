@@ -13,7 +13,6 @@ import pyarrow.compute as pc
 from data.roster import Rep
 from features.columns import by_value, tokens_of
 from serving.reasons import (
-    MOST_WORDINGS,
     NAME_HERE,
     POINTS_HERE,
     Language,
@@ -37,6 +36,8 @@ class Seen:
     codes: np.ndarray  # int (n_terms, n): which of `values` a lead has
     values: list[Any]  # of all terms under one another; None: missing
     term: list[int]  # whose value it is
+
+MOST_WORDINGS = 200_000  # kept for a batch
 
 
 class ReasonColumns:

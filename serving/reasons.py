@@ -17,7 +17,6 @@ LONGEST_VALUE = 40  # characters; a longer value is cut, the exact one stands be
 NUMBER = re.compile(r"\d[\d,]*")
 NEW_FOR_DAYS = 180.0
 NAME_HERE, POINTS_HERE = "\ue000", "\ue001"  # private characters: `_readable` lets none into a value
-MOST_WORDINGS = 200_000  # kept for a batch
 TINY = 0.0005  # in probability: a smaller difference would print as 0.0 points
 
 

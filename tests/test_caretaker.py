@@ -1,5 +1,6 @@
 """One worker of a home does what need be done once; another takes over when it is gone or cannot."""
 
+import errno
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -163,3 +164,15 @@ def test_only_the_caretaker_makes_facts_that_nobody_asked_for(floor, tmp_path):
     for each in both:
         each.close()
     care[1].give_up()
+
+
+def test_where_nothing_can_be_locked_each_process_looks_after_itself(tmp_path, monkeypatch, caplog):
+    def without_locks(*_):
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr("fcntl.flock", without_locks)
+    first, second = (Caretaker(tmp_path / "caretaker.lock") for _ in range(2))
+    assert [first.take(), second.take(), first.take()] == [True] * 3
+    assert len(caplog.messages) == 2  # each says so once
+    first.give_up()
+    second.give_up()
