@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from data.errors import InputError
-from data.names import TABLES, nearest, one_line, plain
+from data.names import TABLES, nearest, one_line
 
 ANY_OTHER = "*"  # in `outcomes`: the outcome of every value that is not listed
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t", "pipe": "|"}
@@ -265,9 +265,3 @@ def _line_of(node: yaml.Node | None, place: list[Any]) -> int:
             node = node.value[part]
             line = node.start_mark.line + 1
     return line
-
-
-def key_for(names: Mapping[str, Any], wanted: str) -> Any:
-    """The entry of `names` under `wanted`, whatever the case and spacing of the key; None if there is none."""
-    form = plain(wanted)
-    return next((value for name, value in names.items() if plain(name) == form), None)

@@ -12,7 +12,7 @@ from data.store.ledger import Ledger
 from serving.bundle import BundleRefusedError
 from serving.bundle_store import BundleStore
 from serving.child import ChildFailedError
-from training.registry import CHAMPION, Registry, RegistryError
+from training.registry import Registry, RegistryError
 
 
 def listed(settings: Settings, ledger: Ledger) -> dict[str, Any]:
@@ -97,7 +97,7 @@ def _put_in_force(
             grounds={"grounds": [ground]},
             at=at,
         )
-    registry.set_alias(CHAMPION, version)
+    registry.name_champion(version)
     return {"version": version, "digest": digest, "previous": made.previous, "grounds": [ground]}
 
 

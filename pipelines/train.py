@@ -34,7 +34,7 @@ from training.hidden_picking import HiddenPicking, look_for_hidden_picking
 from training.metrics import Estimate
 from training.model_files import save
 from training.potential import Potential
-from training.registry import CHALLENGER, CHAMPION, Registry, RunInfo
+from training.registry import Registry, RunInfo
 from training.splits import newest
 from training.tuning import tune
 
@@ -230,7 +230,7 @@ def put_in_place(
 ) -> None:
     """Write the promotion into the ledger, which decides, and let the registry's aliases follow."""
     if not decision.promoted:
-        registry.set_alias(CHALLENGER, run.model_version)
+        registry.name_challenger(run.model_version)
         return
     with book.writing() as tx:
         held = promotions.champion(tx)
@@ -243,7 +243,7 @@ def put_in_place(
             grounds={"grounds": list(decision.grounds)},
             at=datetime.now(UTC),
         )
-    registry.set_alias(CHAMPION, run.model_version)
+    registry.name_champion(run.model_version)
 
 
 def summary(trained: Trained, run: RunInfo, decision: promotion.Decision) -> dict[str, Any]:

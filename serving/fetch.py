@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from serving.child import Limits, answer, run_in_child
-from training.registry import CHAMPION, LARGEST_FILE_BYTES, Registry, Version
+from training.registry import LARGEST_FILE_BYTES, Registry, Version
 
 MOST_VERSIONS = 12  # that the list tells of, newest first
 
@@ -64,7 +64,7 @@ def _asked(arguments: Sequence[str]) -> None:
         version, to = given
         registry.download(version, Path(to))
     elif action == "name_champion":
-        registry.set_alias(CHAMPION, given[0])
+        registry.name_champion(given[0])
     else:
         newest = [_plain(registry, one) for one in registry.versions()[:MOST_VERSIONS]]
         Path(given[0]).write_text(json.dumps(newest), encoding="utf-8")

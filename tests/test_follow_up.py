@@ -5,9 +5,10 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
-from data.store import decisions, follow_ups
-from data.store.tables import outbox
+from data.store import decisions
+from data.store.tables import follow_ups, outbox
 from pipelines.doctor import examine
 from serving.follow_up import sweep
 
@@ -23,7 +24,8 @@ def swept(desk, minutes=0):
 
 def told(desk, decision_id):
     with desk.ledger.reading() as conn:
-        return [(step["step"], step["version"]) for step in follow_ups.steps_of(conn, decision_id)]
+        steps = select(follow_ups.c.step, follow_ups.c.version).where(follow_ups.c.decision_id == decision_id)
+        return [tuple(row) for row in conn.execute(steps.order_by(follow_ups.c.seq))]
 
 
 def now_of(desk, lead_id="L-1"):

@@ -95,15 +95,17 @@ def test_a_version_holds_no_pickle_and_no_code(registry, run):
 
 
 def test_aliases_follow_what_they_are_told(registry, run, sealed, key, small_model):
+    def aliases():
+        return {one.version: one.aliases for one in registry.versions()}
+
     second = log(registry, sealed, key, small_model)
-    registry.set_alias(CHAMPION, run.model_version)
-    registry.set_alias(CHALLENGER, second.model_version)
-    registry.set_alias(CHAMPION, second.model_version)
-    aliases = {one.version: one.aliases for one in registry.versions()}
-    assert aliases[second.model_version] == (CHALLENGER, CHAMPION)
-    assert aliases[run.model_version] == ()
-    registry.delete_alias(CHALLENGER)
-    assert {one.version: one.aliases for one in registry.versions()}[second.model_version] == (CHAMPION,)
+    registry.name_champion(run.model_version)
+    registry.name_challenger(second.model_version)
+    assert aliases() == {"1": (CHAMPION,), "2": (CHALLENGER,)}
+    registry.name_champion(run.model_version)  # once more: another one's challenge stands
+    assert aliases() == {"1": (CHAMPION,), "2": (CHALLENGER,)}
+    registry.name_champion(second.model_version)  # whoever is champion challenges nobody
+    assert aliases() == {"1": (), "2": (CHAMPION,)}
     assert [one.version for one in registry.versions()] == ["2", "1"]
 
 
@@ -129,7 +131,7 @@ def probability_by_roster(model, leads):
 def test_a_notebook_loads_the_champion_and_scores_a_frame_of_pairs(registry, run, small_model):
     import mlflow
 
-    registry.set_alias(CHAMPION, run.model_version)
+    registry.name_champion(run.model_version)
     leads, pairs = frame_of_pairs(small_model)
     model = mlflow.pyfunc.load_model("models:/leadmatch@champion")
     assert model.predict(pairs) == pytest.approx(probability_by_roster(small_model, leads), abs=1e-12)

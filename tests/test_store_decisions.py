@@ -15,6 +15,7 @@ from data.store import customers, decisions, keys, personal
 from data.store.columns import from_microseconds, to_microseconds
 from data.store.ledger import Ledger
 from data.store.packing import pack, unpack
+from pipelines import keeping
 
 VECTORS = st.one_of(
     arrays(float, st.integers(0, 5), elements=st.floats(allow_nan=False)),
@@ -241,12 +242,12 @@ def test_a_cursor_that_is_not_ours_is_refused(floor):
             decisions.search(conn, cursor=cursor)
 
 
-def test_dropped_answers_leave_their_decisions(floor):
+def test_forgotten_answers_leave_their_decisions(floor):
     floor.decide("L-1", idempotency_key="K-1")
-    floor.decide("L-2", after=60)
-    with floor.ledger.writing() as tx:
-        dropped = decisions.drop_answers(tx, decided_before=datetime(2026, 3, 2, 9, 30, tzinfo=UTC))
-    assert dropped == 1
+    floor.decide("L-2", after=40 * 24 * 60)
+    later = datetime(2026, 4, 12, 9, tzinfo=UTC)  # the floor's days begin on the 2nd of March
+    gone = keeping.retained(floor.ledger, days=30, answer_days=30, actor="test", now=later, dry_run=False)
+    assert gone["answers"] == 1
     with floor.ledger.reading() as conn:
         assert decisions.find_by_key(conn, "crm", "K-1").answer is None
         assert decisions.open_decision(conn, "crm", "L-2").answer is not None

@@ -123,15 +123,18 @@ class Registry:
             client.set_model_version_tag(MODEL, number, DIGEST_TAG, digest)
             return RunInfo(run.info.run_id, number)
 
-    def set_alias(self, alias: str, model_version: str) -> None:
-        """Let `alias` (champion, challenger) name this version from now on."""
+    def name_challenger(self, model_version: str) -> None:
+        """Let the alias `challenger` name this version from now on."""
         with self._connected() as client:
-            client.set_registered_model_alias(MODEL, alias, model_version)
+            client.set_registered_model_alias(MODEL, CHALLENGER, model_version)
 
-    def delete_alias(self, alias: str) -> None:
-        """Let `alias` name no version."""
+    def name_champion(self, model_version: str) -> None:
+        """Let the alias `champion` name this version from now on; a challenger it is no longer."""
         with self._connected() as client:
-            client.delete_registered_model_alias(MODEL, alias)
+            client.set_registered_model_alias(MODEL, CHAMPION, model_version)
+            challenger = client.get_registered_model(MODEL).aliases.get(CHALLENGER)
+            if str(challenger) == model_version:
+                client.delete_registered_model_alias(MODEL, CHALLENGER)
 
     def versions(self) -> list[Version]:
         """All registered versions, newest first."""

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import numpy as np
-from sqlalchemy import Select, bindparam, delete, exists, func, insert, select, text, true
+from sqlalchemy import Select, bindparam, exists, func, insert, select, text, true
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
@@ -316,9 +316,3 @@ def answers_of(conn: Connection, decision_ids: list[str]) -> dict[str, bytes]:
     """The stored answers of these decisions, as far as they are still kept."""
     asked = select(answers.c.decision_id, answers.c.body).where(answers.c.decision_id.in_(decision_ids))
     return {row.decision_id: bytes(row.body) for row in conn.execute(asked)}
-
-
-def drop_answers(tx: Connection, *, decided_before: datetime) -> int:
-    """Forget stored answers of older decisions and return how many; the decisions stay."""
-    old = select(decisions.c.decision_id).where(decisions.c.decided_at < decided_before)
-    return tx.execute(delete(answers).where(answers.c.decision_id.in_(old))).rowcount

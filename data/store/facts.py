@@ -19,7 +19,7 @@ from data.store.engines import allow_long_reads
 from data.store.leads import LeadKey
 from data.store.openings import Opening, Teams, facts_of_lead, openings_of
 from data.store.quick import Quick
-from data.store.tables import chance_sums, decision_facts, decisions, endings, fact_marks, outcome_events, overrides
+from data.store.tables import decision_facts, decisions, endings, fact_marks, outcome_events, overrides
 
 PAGE = 500  # leads whose decisions are read at once
 MOST_ROWS = 200  # of each kind that a batch follows: decisions wait while it is written
@@ -57,7 +57,6 @@ _NEXT_REVISION = text("""
     ON CONFLICT (name) DO UPDATE SET number = fact_marks.number + 1 WHERE fact_marks.number = :last
     RETURNING number
 """)
-_MOVED = text("UPDATE fact_marks SET number = number + 1 WHERE name = 'revision'")
 _REMOVE = Quick(delete(decision_facts).where(decision_facts.c.seq == bindparam("seq")))
 _NAMES = decision_facts.c.keys()
 # As text: a fact's values are as they are kept, and nothing is left to do about them while others wait.
@@ -122,14 +121,6 @@ def write(tx: Connection, batch: Batch) -> bool:
         if mark != batch.begin[name]:
             tx.execute(_MARK, {"name": name, "number": mark})
     return True
-
-
-def forget(tx: Connection) -> None:
-    """Throw all facts away; the next `catch_up` begins anew."""
-    tx.execute(_MOVED)  # what others have prepared is no longer true
-    tx.execute(delete(decision_facts))
-    tx.execute(delete(chance_sums))
-    tx.execute(delete(fact_marks).where(fact_marks.c.name.in_(SOURCES)))
 
 
 def changed_since(conn: Connection, place: Place, *, most: int = 50_000) -> tuple[dict[str, list[Any]], Place]:

@@ -171,13 +171,6 @@ def take(
     return True
 
 
-def steps_of(conn: Connection, decision_id: str) -> list[dict[str, Any]]:
-    """The steps that were taken about a decision, oldest first."""
-    shown = [follow_ups.c[name] for name in ("step", "version", "rep_id", "actor", "at")]
-    rows = conn.execute(select(*shown).where(follow_ups.c.decision_id == decision_id).order_by(follow_ups.c.seq))
-    return [dict(row._mapping) for row in rows]
-
-
 def _taken(conn: Connection, decision_ids: Sequence[str]) -> dict[tuple[str, int], frozenset[str]]:
     found: dict[tuple[str, int], set[str]] = {}
     for start in range(0, len(decision_ids), 500):

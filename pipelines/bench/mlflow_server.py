@@ -37,7 +37,7 @@ def mlflow_case(model: ConversionModel, leads: list[dict[str, Any]], *, step: St
                 parameters={}, metrics={}, data_hash="", digest="", figures={}, bundle=home / "model",
                 lead_columns=[column.name for column in wide.contract.columns],
             )  # fmt: skip
-            registry.set_alias(CHAMPION, made.model_version)
+            registry.name_champion(made.model_version)
             step("starting MLflow's model server")
             theirs = _start(home, registry.tracking_uri)
             try:
