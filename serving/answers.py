@@ -24,6 +24,7 @@ __all__ = [
     "unassigned", "with_state",
 ]  # fmt: skip
 MOST_ALTERNATIVES = 5
+NOBODY_PREFERRED = "the model cannot tell reps apart: it prefers nobody"
 NO_INTERVAL = {"value": None, "low": None, "high": None}
 
 
@@ -145,10 +146,17 @@ def _frame(considered: Considered, room: Room, decision_id: str | None) -> dict[
         "grade": considered.grade,
         "excluded": {why: len(ids) for why, ids in sorted(room.excluded.items(), key=lambda item: -len(item[1]))},
         "degraded": considered.degraded,
-        "warnings": list(considered.scores.warnings) if considered.scores else [],
+        "warnings": _warnings(considered),
         "model_version": in_force.loaded.version if in_force.loaded else None,
         "policy_version": str(in_force.policy_version),
     }
+
+
+def _warnings(considered: Considered) -> list[str]:
+    """What the model could not use of the lead, and whether it has anything to say of the reps."""
+    if considered.scores is None:
+        return []
+    return [*considered.scores.warnings, *(() if considered.in_force.distinguishes else (NOBODY_PREFERRED,))]
 
 
 def _empty(decision_id: str | None, lead_id: str, decided_at: datetime) -> dict[str, Any]:

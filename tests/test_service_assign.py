@@ -317,6 +317,7 @@ def test_where_reps_cannot_be_told_apart_everybody_has_the_same_chance(desk, sma
         assert told["propensity"] == 0.25
         assert told["uplift"]["value"] == 0
         assert told["uplift"]["low"] < 0 < told["uplift"]["high"]
+        assert told["warnings"] == ["the model cannot tell reps apart: it prefers nobody"]
         assert told["probability"] == told["baseline_probability"]
         assert sum(reason["contribution"] for reason in told["reasons"]) == 0
         assert all(each["uplift"] == 0 for each in told["alternatives"])

@@ -196,7 +196,7 @@ def _history(decision: Decision, rows: leads.LeadRows, reps: Sequence[Rep]) -> l
 
 def _falls(baseline: float | None, chosen: float | None, reasons: Sequence[Mapping[str, Any]]) -> list[Fall]:
     """The waterfall from the usual chance to the chosen rep's; empty where nothing was scored."""
-    if baseline is None or chosen is None or not reasons:
+    if baseline is None or chosen is None or not any(reason["contribution"] for reason in reasons):
         return []
     return waterfall(baseline, [_part(reason) for reason in reasons], chosen)
 
