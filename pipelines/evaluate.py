@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from data.dataset import Dataset, load_dataset
+from data.dataset import Dataset, load_dataset, set_aside
 from data.errors import InputError
 from features.leads import choose_design
 from features.pairs import RepMatches, find_pairs
@@ -74,7 +74,9 @@ def evaluate(
     Raises InputError where the data cannot be used or a policy's name is not known.
     """
     step(f"reading {data}")
-    return evaluate_dataset(load_dataset(data), policies, as_of=as_of, unit=unit, seed=seed, step=step)
+    dataset = load_dataset(data)
+    set_aside(dataset, data)
+    return evaluate_dataset(dataset, policies, as_of=as_of, unit=unit, seed=seed, step=step)
 
 
 def evaluate_dataset(

@@ -19,7 +19,8 @@ import pyarrow as pa
 
 from data.dataset import load_dataset
 from data.errors import InputError
-from data.intake.lead_blocks import LeadFile
+from data.intake.lead_blocks import Block, LeadFile
+from data.intake.saving import keep_rejects
 from data.settings import Settings
 from data.store import policies
 from data.store.ledger import Ledger
@@ -107,6 +108,7 @@ def match(
 ) -> dict[str, Any]:
     """Match the leads of a file to the reps of a data set, write one row a lead, and say how it went.
 
+    Rows that cannot be used go to the rejects.csv beside `out`, with their lines and why.
     at : the moment of the decision; workers : who does the work, two threads if not given. The result is the same
     whoever does it. Raises InputError for files that cannot be used, or without a champion, and RefusedError while
     another run writes to `out`.
@@ -139,8 +141,13 @@ def match(
         with workers or threads(2) as pool:
             counts = run(matching, leads, free, parts, pool=pool, step=step)
         step(f"writing {out}")
+        rejects = keep_rejects(parts.refused(), out.parent)
         parts.assemble(match_block.schema(matching))
-    return {"out": str(out), **counts, "model_version": loaded.version, "verdict": loaded.model.verdict}
+    missing = sorted((matching.asked & {*dataset.leads.columns}) - leads.there)
+    return {
+        "out": str(out), **counts, "rejects": str(rejects) if rejects else None, "missing": missing,
+        "model_version": loaded.version, "verdict": loaded.model.verdict,
+    }  # fmt: skip
 
 
 def _lock_of(out: Path, home: Path) -> Path:
@@ -165,7 +172,7 @@ def run(
     single = jointly and matching.scorer.scorer.model.speaks and not matching.explore
     shared: Any = pool.share(matching)
     standing: Any = parts.standing
-    waiting: deque[tuple[Future, dict[str, int]]] = deque()
+    waiting: deque[tuple[Future, Block]] = deque()
     for number, block in enumerate(leads.blocks(max(rows, 1))):
         if number < parts.finished:
             continue
@@ -173,7 +180,7 @@ def run(
         given = pool.submit(_give, shared, laid, standing, single)
         standing = pool.submit(_standing_after, given)
         told = pool.submit(_told, shared, laid, given)
-        waiting.append((told, {"leads": len(block.leads), "rejected": len(block.refused)}))
+        waiting.append((told, block))
         if len(waiting) > pool.workers + AHEAD:
             _keep(parts, waiting.popleft(), leads.rows, step)
     while waiting:
@@ -198,11 +205,13 @@ def _told(matching: Matching, laid: Laid, given: Given) -> tuple[pa.Table, Stand
     return match_block.described(matching, laid, given), given.standing
 
 
-def _keep(parts: Parts, block: tuple[Future, dict[str, int]], rows: int, step: Step) -> None:
-    told, counts = block
+def _keep(parts: Parts, finished: tuple[Future, Block], rows: int, step: Step) -> None:
+    told, block = finished
     table, standing = told.result()
     unassigned = table["rep_id"].null_count
-    parts.add(table, standing, {**counts, "assigned": len(table) - unassigned, "unassigned": unassigned})
+    counts = {"leads": len(block.leads), "rejected": len(block.refused)}
+    counts |= {"assigned": len(table) - unassigned, "unassigned": unassigned}
+    parts.add(table, standing, counts, block.refused)
     step(f"{parts.counts['leads']:,} of {rows:,} leads matched")
 
 

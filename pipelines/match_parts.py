@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
@@ -44,14 +45,21 @@ class Parts:
         self.standing = standing
         self._write()
 
-    def add(self, table: pa.Table, standing: Standing, counts: dict[str, int]) -> None:
-        """Keep the next block's rows; from here on they are not computed again."""
+    def add(self, table: pa.Table, standing: Standing, counts: dict[str, int], refused: pd.DataFrame) -> None:
+        """Keep the next block's rows; from here on they are not computed again. refused : file, line, reason."""
         # To be read once, by us: what would make it smaller costs more than it saves.
         pq.write_table(table, self._part(self.finished), compression="none", use_dictionary=False)
+        if len(refused):
+            refused.to_parquet(self._refused(self.finished))
         self.finished += 1
         self.standing = standing
         self.counts = {name: self.counts.get(name, 0) + count for name, count in counts.items()}
         self._write()
+
+    def refused(self) -> pd.DataFrame:
+        """The rows of all finished blocks that were set aside, with file, line and reason."""
+        kept = [file for file in map(self._refused, range(self.finished)) if file.exists()]
+        return pd.concat(map(pd.read_parquet, kept)) if kept else pd.DataFrame()
 
     def discard(self) -> None:
         """Leave nothing behind."""
@@ -69,6 +77,9 @@ class Parts:
 
     def _part(self, number: int) -> Path:
         return self.folder / f"part-{number:06d}.parquet"
+
+    def _refused(self, number: int) -> Path:
+        return self.folder / f"refused-{number:06d}.parquet"
 
     def _read(self) -> dict[str, Any] | None:
         try:

@@ -4,7 +4,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from data.dataset import load_dataset
+from data.dataset import load_dataset, set_aside
 from data.errors import InputError
 from data.store import roster
 from data.store.ledger import Ledger
@@ -15,7 +15,9 @@ def put_roster(data: Path, ledger: Ledger, *, actor: str, at: datetime) -> dict[
 
     Raises InputError where the data set has no such rep; the roster then stays as it is.
     """
-    everybody = load_dataset(data).roster()
+    dataset = load_dataset(data)
+    set_aside(dataset, data)
+    everybody = dataset.roster()
     present = [rep for rep in everybody if rep.employed(at)]
     if not present:
         raise InputError(f"{data}: none of its {len(everybody)} reps works there now; the roster stays as it is.")

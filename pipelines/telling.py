@@ -3,6 +3,7 @@
 import math
 from typing import TYPE_CHECKING, Any
 
+from data.names import listed
 from pipelines.console import OUT, figure, points, table
 
 if TYPE_CHECKING:  # what only some commands need would keep every command waiting
@@ -85,6 +86,11 @@ def matched(made: dict[str, Any]) -> None:
     OUT.print(f"{counts} assigned by model {made['model_version']}: {made['out']}")
     if made["unassigned"]:
         OUT.print(f"{made['unassigned']:,} found nobody eligible or free; the file says which.")
+    if made["rejected"]:
+        where = made["rejects"] or "nowhere, as the folder cannot be written"
+        OUT.print(f"{made['rejected']:,} rows of the file cannot be used; their lines and why: {where}")
+    if made["missing"]:
+        OUT.print(f"Not in the file, though the model or the rules look at it: {listed(made['missing'])}.")
     OUT.print(_verdict(made["verdict"]))
 
 

@@ -103,6 +103,29 @@ def test_match_writes_one_row_a_lead_in_the_order_of_the_input(installation, tmp
     assert np.allclose(served["probability"] * served["expected_value"], served["expected_revenue"], rtol=1e-12)
 
 
+def test_match_sets_aside_what_it_cannot_use_and_names_the_columns_that_are_not_there(
+    installation, tmp_path, monkeypatch
+):
+    settings, data, _ = installation
+    monkeypatch.setenv("LEADMATCH_HOME", str(settings.home))
+    leads = pd.read_csv(data / "leads.csv", dtype=str).head(6).rename(columns={"industry": "indsutry"})
+    leads.loc[2, "lead_id"] = leads.loc[0, "lead_id"]
+    leads.loc[4, "created_at"] = "soon"
+    leads.to_csv(tmp_path / "new.csv", index=False)
+    arguments = ["match", "--data", data, "--leads", tmp_path / "new.csv", "--out", tmp_path / "out.csv"]
+    for _ in range(2):  # a second run adds nothing to the rejects
+        said = CliRunner().invoke(cli.app, [*map(str, arguments), "--json"])
+        told = json.loads(said.stdout.splitlines()[-1])
+        assert (told["leads"], told["rejected"], told["missing"]) == (4, 2, ["industry"])
+        assert told["rejects"] == str(tmp_path / "rejects.csv")
+    rejects = pd.read_csv(tmp_path / "rejects.csv")
+    assert rejects[["file", "line"]].to_numpy().tolist() == [["new.csv", 4], ["new.csv", 6]]
+    assert rejects["reason"].str.contains("duplicate lead_id|created_at").all()
+    said = CliRunner().invoke(cli.app, list(map(str, arguments)))
+    assert "2 rows of the file cannot be used" in said.stdout
+    assert "look at it: industry." in said.stdout
+
+
 def test_batch_and_http_give_the_same_numbers(installation, desk, tmp_path):
     settings, data, _ = installation
     ledger = Ledger.open(settings.ledger_url)
@@ -258,7 +281,11 @@ def test_refused_rows_are_set_aside_once_however_often_the_data_are_read(small_w
     save_dataset(small_world[1], tmp_path)
     with (tmp_path / "assignments.csv").open("a", encoding="utf-8") as file:
         file.write("L-nobody,R-001,2026-01-01T00:00:00Z,lost\n")
+    ledger = Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
+    put_roster(tmp_path, ledger, actor="test", at=datetime(2026, 7, 1, tzinfo=UTC))
+    ledger.close()
     for _ in range(2):
+        assert len(pd.read_csv(tmp_path / "rejects.csv")) == 1
         check(tmp_path)
     rejects = pd.read_csv(tmp_path / "rejects.csv")
     assert len(rejects) == 1

@@ -78,7 +78,7 @@ class LeadFile:
         if not self.rows and not self._refused:
             raise InputError(f"{self.name}: no rows; write it again.")
         header = self._file.schema_arrow
-        needed = _needed(self._source(header.empty_table(), 0), self._description, asked)
+        needed, self.there = _needed(self._source(header.empty_table(), 0), self._description, asked)
         self._columns = [name for name in header.names if name == LINE or name.strip() in needed]
         self._description = self._description.model_copy(update={"day_first": self._day_first()})
 
@@ -156,15 +156,22 @@ class LeadFile:
         return every.day_first
 
 
-def _needed(header: Source, description: Description, asked: Collection[str]) -> frozenset[str]:
-    """The columns from which `asked`, ids and dates are read: who the leads are, say, is not asked for."""
+def _needed(
+    header: Source, description: Description, asked: Collection[str]
+) -> tuple[frozenset[str], frozenset[str]]:
+    """The columns from which `asked`, ids and dates are read, and which of these, by our names, there are.
+
+    Who the leads are, say, is not asked for.
+    """
     rows, names = gathered([header]), list(header.table.columns)
     renamed = rename(rows, "leads", description)
     require(rows, "leads", ["lead_id"], renamed, description)
     wanted = {*asked, "lead_id", *dates_of_leads(description, renamed)}
-    read = {column for ours in wanted for column in renamed.theirs.get(ours, [ours])}
-    forms = {plain(column) for column in read}  # alike in form: which of them gives the name is settled by order
-    return frozenset(name for name in names if plain(name) in forms)
+    read = {ours: {plain(column) for column in renamed.theirs.get(ours, [ours])} for ours in wanted}
+    forms = frozenset().union(*read.values())  # alike in form: which of them gives the name is settled by order
+    found = frozenset(name for name in names if plain(name) in forms)
+    given = {plain(name) for name in found}
+    return found, frozenset(ours for ours, columns in read.items() if columns & given)
 
 
 def _is_parquet(file: Path) -> bool:
@@ -199,7 +206,7 @@ def _spool(file: Path, spool: Path, description: Description, asked: Collection[
         streams = False  # a damaged gzip
     if not streams:
         source = read_source(file, description)  # as a whole, or the reason why it cannot be read
-        needed = _needed(source, description, asked)
+        needed, _ = _needed(source, description, asked)
         _write(spool, [_table(source.table[[name for name in source.table if name in needed]], source.line)])
         return list(source.refused)
     with _stream(file) as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as stream:
@@ -207,7 +214,7 @@ def _spool(file: Path, spool: Path, description: Description, asked: Collection[
         records, header = opened(file.name, lines, description)
         missing = MISSING | set(description.missing)
         empty = pd.DataFrame({name: texts([], missing) for name in header})
-        needed = _needed(Source(file.name, empty, np.empty(0, dtype=np.int64)), description, asked)
+        needed, _ = _needed(Source(file.name, empty, np.empty(0, dtype=np.int64)), description, asked)
 
         def tables() -> Iterator[pa.Table]:
             while True:
