@@ -16,7 +16,7 @@ export UV_PYTHON_DOWNLOADS := never
 
 .PHONY: help install demo test serve bench torture build build-check lint lock vendor shots
 help:
-	@echo "make demo | test | serve | bench | torture | build | lint | lock"
+	@echo "make install | demo | test | serve | bench | rivals | torture | build | build-check | lint | lock | shots | vendor"
 
 install: $(VENV)/installed
 $(VENV)/installed: requirements.lock requirements-bootstrap.lock pyproject.toml $(COMPILED)

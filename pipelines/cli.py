@@ -149,8 +149,10 @@ def evaluate(
 ) -> None:
     """Estimate what each policy would have been worth, with intervals, or say why that cannot be told.
 
-    Example: leadmatch evaluate --data crm --policies model,rotation,performance,always:R-7
+    Example: leadmatch evaluate --data crm --policies model,rotation,performance,always:R-007
+
     With --policy FILE: what a changed rule book would have done with the decisions in the ledger.
+
     Example: leadmatch evaluate --policy policy.yaml
     """
     if (data is None) == (policy is None):

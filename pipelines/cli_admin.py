@@ -22,7 +22,8 @@ def attach(app: typer.Typer) -> None:
     app.add_typer(model, name="model", help="Models: list, show, promote, rollback.")
     app.add_typer(keys, name="keys", help="Keys of the HTTP interface: create, list, rotate, revoke.")
     app.add_typer(roster, name="roster", help="The reps who get leads: put.")
-    app.add_typer(webhooks, name="webhooks", help="Who is told of events: add, list, remove, disable, dead, replay.")
+    told = "add, list, remove, disable, enable, send, dead, replay"
+    app.add_typer(webhooks, name="webhooks", help=f"Who is told of events: {told}.")
     cli_keeping.attach(app)
     app.command()(doctor)
 

@@ -115,7 +115,7 @@ def hand_over(
     lead: Annotated[list[str] | None, typer.Option(help="Only this lead; may be given more than once.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Match a rep's open leads to others. Example: leadmatch hand-over R-7 --why "leaves in May"."""
+    """Match a rep's open leads to others. Example: leadmatch hand-over R-007 --why "leaves in May"."""
     from pipelines.sweep import handed_over
 
     with ledger() as book:

@@ -51,8 +51,9 @@ def demo(*, port: int) -> None:
             answers = send_leads(crm, world, step=step)
             send_outcomes(crm, answers)
             send_absence(manager, answers)
-        show(answers, running, made)
-        if os.environ.get("DEMO_EXIT") != "1":
+        ends = os.environ.get("DEMO_EXIT") == "1"
+        show(answers, running, made, ends=ends)
+        if not ends:
             OUT.print("\nThe service stays up; Ctrl-C ends it.")
             running.wait()
     except KeyboardInterrupt:
@@ -130,8 +131,8 @@ def send_absence(manager: httpx.Client, answers: Sequence[dict[str, Any]]) -> No
     manager.patch(f"/v1/reps/{rep_id}", json=away).raise_for_status()
 
 
-def show(answers: Sequence[dict[str, Any]], running: Running, made: dict[str, str]) -> None:
-    """Print one decision with its reasons, and where to go from here."""
+def show(answers: Sequence[dict[str, Any]], running: Running, made: dict[str, str], *, ends: bool) -> None:
+    """Print one decision with its reasons, and where to go from here; ends: the service stops after this."""
     chosen = max((a for a in answers if a["rep_id"]), key=lambda a: a["uplift"]["value"])
     uplift = chosen["uplift"]
     OUT.print(f"\nLead {chosen['lead_id']} goes to {chosen['rep_name'] or chosen['rep_id']} ({chosen['rep_id']}).")
@@ -146,6 +147,9 @@ def show(answers: Sequence[dict[str, Any]], running: Running, made: dict[str, st
         OUT.print(f"  {chosen['over']['text']}", markup=False)
     given = sum(a["rep_id"] is not None for a in answers)
     OUT.print(f"\n{given} of {len(answers)} leads were assigned. The interface: {running.url}/docs")
+    if ends:
+        port = running.url.rpartition(":")[2]
+        OUT.print(f"The service ends now. For what follows, start it again: .venv/bin/leadmatch serve --port {port}")
     body = json.dumps({"lead": {"lead_id": "L-TRY-1", "region": "Jiangsu", "industry": "manufacturing"}})
     OUT.print("Try it:", markup=False)
     OUT.print(

@@ -20,6 +20,14 @@ LEAST_ROWS = 100
 LEAST_OF_EACH = 20  # conversions, and rows that did not convert
 
 
+class TooLittleError(InputError):
+    """Too few rows to learn from; what to do about it depends on where they come from."""
+
+    def __init__(self, found: str, remedy: str) -> None:
+        super().__init__(f"{found} {remedy}")
+        self.found = found
+
+
 @dataclass(frozen=True)
 class Prepared:
     """What a data set offers to training."""
@@ -61,22 +69,30 @@ def prepare(dataset: Dataset) -> Prepared:
 
 
 def _too_young(window_days: float) -> str:
-    return f"younger than {window_days:.0f} days or still open" if window_days else "still open"
+    return f"younger than {_stretch(window_days)} or still open" if window_days else "still open"
+
+
+def _stretch(days: float) -> str:
+    for unit, name in ((1.0, "days"), (1 / 24, "hours")):
+        if days >= 1.5 * unit:
+            return f"{days / unit:.0f} {name}"
+    return f"{24 * 60 * days:.2g} minutes"
 
 
 def _check_enough(dataset: Dataset, spells: Spells) -> None:
     conversions = int(np.sum(spells.converted))
     others = len(spells) - conversions
     if len(spells) < LEAST_ROWS:
-        raise InputError(
+        raise TooLittleError(
             f"assignments: {len(spells)} rows with a mature outcome ({spells.labels.immature:,} are "
-            f"{_too_young(spells.labels.window_days)}); at least {LEAST_ROWS} are needed. "
-            "Wait, or set `window:` in dataset.yaml."
+            f"{_too_young(spells.labels.window_days)}); at least {LEAST_ROWS} are needed.",
+            "Wait, or set `window:` in dataset.yaml.",
         )
     if min(conversions, others) < LEAST_OF_EACH:
-        raise InputError(
+        raise TooLittleError(
             f"assignments: {conversions:,} of {len(spells):,} mature rows converted; at least {LEAST_OF_EACH} that did "
-            f"and {LEAST_OF_EACH} that did not are needed. Check `outcomes:` and `target:` in dataset.yaml."
+            f"and {LEAST_OF_EACH} that did not are needed.",
+            "Check `outcomes:` and `target:` in dataset.yaml.",
         )
     if 2 * int(np.sum(~newest(spells.at_days, LATER_SHARE))) < LEAST_ROWS:
         raise InputError(

@@ -9,6 +9,7 @@ from data.settings import Settings
 from data.store.ledger import Ledger
 from data.store.lone import alone
 from pipelines.from_ledger import export
+from pipelines.prepare import TooLittleError
 from pipelines.progress import Step, silent
 from pipelines.train import train
 
@@ -31,4 +32,7 @@ def retrain(settings: Settings, *, data: Path | None, seed: int = 0, step: Step 
             export(ledger, folder)
         finally:
             ledger.close()
-        return train(folder, settings=settings, seed=seed, step=step)
+        try:
+            return train(folder, settings=settings, seed=seed, step=step)
+        except TooLittleError as error:
+            raise TooLittleError(error.found, "Wait, or give --data with the history before.") from None

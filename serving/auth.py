@@ -10,6 +10,7 @@ from typing import Literal
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from data.roles import ROLES
 from data.store.keys import Key
 from serving.problems import Problem
 from serving.quotas import FailedTries, Quota
@@ -34,7 +35,7 @@ def keys_of(*roles: str) -> Rule:
 
 ANYONE = Rule(without_key="anyone")
 WHO_SIGNS = Rule(without_key="who signs")
-EVERY_ROLE = keys_of("crm", "rep", "manager", "analyst", "admin")
+EVERY_ROLE = keys_of(*ROLES)
 Rules = Mapping[tuple[str, str], Rule]  # (method, path as it is declared at the route)
 
 
@@ -98,7 +99,8 @@ class Gate:
                 allowed = ", ".join(sorted({method for _, method, _ in found}))
                 raise Problem(405, f"This address takes {allowed}.", headers={"Allow": allowed})
             if caller.role not in mine[1].roles:
-                raise Problem(403, f"A key of the role {caller.role} may not do this.")
+                able = ", ".join(role for role in ROLES if role in mine[1].roles)
+                raise Problem(403, f"A key of the role {caller.role} may not do this; one of {able} may.")
         await self._app(scope, receive, send)
 
     def _declared(self, address: str) -> list[tuple[str, str, Rule]]:

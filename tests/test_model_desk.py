@@ -158,3 +158,7 @@ def test_one_version_is_fetched_at_a_time(desk, registry, monkeypatch):
     assert promote(desk, "1", None).status_code == 200
     assert tried == [409]
     assert champion(desk).version == "1"
+
+def test_who_may_not_is_told_who_may(shared_desk):
+    refused = shared_desk.call("GET", "/v1/model/versions", role="crm").json()
+    assert refused["detail"] == "A key of the role crm may not do this; one of manager, analyst, admin may."

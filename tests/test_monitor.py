@@ -12,6 +12,7 @@ from sqlalchemy import select
 from typer.testing import CliRunner
 
 from data.errors import RefusedError
+from data.roster import Rep
 from data.settings import Settings
 from data.store import endpoints, outbox, promotions
 from data.store.endpoints import Endpoint
@@ -205,3 +206,18 @@ def test_retraining_without_decisions_says_so(tmp_path, monkeypatch):
     said = CliRunner().invoke(cli.app, ["retrain"])
     assert said.exit_code == 2
     assert "no assignment" in said.stderr
+
+
+def test_retraining_on_too_little_asks_for_the_history_before(tmp_path, monkeypatch, store_floor):
+    monkeypatch.setenv("LEADMATCH_HOME", str(tmp_path))
+    ledger = Ledger.open(Settings(home=tmp_path).ledger_url)
+    floor = store_floor.Floor(ledger)
+    floor.reps(Rep("R-1"), Rep("R-2"))
+    for number in range(6):
+        floor.decide(f"L-{number}", after=number)
+        floor.tell(kind="lost" if number % 2 else "won", lead=f"L-{number}", after=30 + number)
+    ledger.close()
+    said = CliRunner().invoke(cli.app, ["retrain"])
+    assert said.exit_code == 2
+    assert "at least 100 are needed. Wait, or give --data with the history before." in said.stderr
+    assert "dataset.yaml" not in said.stderr

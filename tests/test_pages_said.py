@@ -112,6 +112,11 @@ def test_a_sentence_in_a_sentence_is_told_too():
     assert said.told(why, "zh") == "R-1 不能领取这条线索：已有 5 条领取的线索未结，上限为 5 条。"
 
 
+def test_who_may_is_told():
+    refused = "A key of the role crm may not do this; one of manager, admin may."
+    assert said.told(refused, "zh") == "CRM的密钥无权这样做，需要主管、管理员的密钥。"
+
+
 def test_what_is_wrong_with_a_rule_book_is_told_line_by_line():
     text = "holdout:\n  live: 2\nmethot: model\nweights: {R-1: 2}\n" + "routes: [{name: a, method: nothing}]\n"
     with pytest.raises(InputError) as refused:

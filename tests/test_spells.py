@@ -165,6 +165,14 @@ def test_what_cannot_be_learned_from_is_one_line_that_says_so(data, why):
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("window", "told"), [(300.0, "300 days"), (1.2, "29 hours"), (0.2, "5 hours"), (0.01, "14 minutes")]
+)
+def test_a_short_window_is_told_in_its_own_unit(window, told):
+    with pytest.raises(InputError, match=f"are younger than {told} or still open"):
+        prepare(history(99, 40, window=window))
+
+
 def test_a_data_set_without_assignments_is_refused():
     data = history(200, 100)
     with pytest.raises(InputError, match="0 rows with a mature outcome"):

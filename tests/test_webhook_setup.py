@@ -2,10 +2,11 @@
 
 import json
 import stat
+from datetime import UTC, datetime
 
 import pytest
 
-from data.store import outbox
+from data.store import keys, outbox
 from data.store.ledger import Ledger
 from pipelines.cli import main
 from pipelines.doctor import examine
@@ -67,7 +68,7 @@ def test_an_endpoint_from_the_command_line(run, tmp_path):
         (["http://crm.example.com/in"], "url: must begin with https://"),
         (["https://10.0.0.7/in"], "url: lies in a private network"),
         (["https://crm.example.com/in", "--topics", "sneezed"], "topics: 'sneezed' is none of"),
-        (["https://crm.example.com/in", "--client", "nobody"], "client: there is no client 'nobody'"),
+        (["https://crm.example.com/in", "--client", "nobody"], "client: there is no client 'nobody', nor any other; a"),
         (["https://crm.example.com/in", "--kind", "fax"], "kind: 'fax' is none of"),
         (["https://crm.example.com/in", "--secret", "env:NOT_SET"], "env:NOT_SET: the environment variable is not set"),
         (["https://crm.example.com/in", "--secret", "../x"], "A secret's source is env:NAME or file:/ABSOLUTE/PATH."),
@@ -77,6 +78,15 @@ def test_what_cannot_be_set_up_is_refused_in_one_line_and_leaves_nothing(run, tm
     assert said in run("add", *arguments, status=2)
     assert run("list")["webhooks"] == []
     assert not (tmp_path / "secrets").exists()
+
+
+def test_a_client_that_there_is_not_is_told_who_there_is(run, ledger_of_home):
+    with ledger_of_home().writing() as tx:
+        for number in range(7):
+            keys.ensure_client(tx, f"c{number}", at=datetime(2026, 3, 2, tzinfo=UTC))
+    said = run("add", "https://crm.example.com/in", "--client", "nobody", status=2)
+    assert "no client 'nobody', only c0, c1, c2, c3, c4 and 2 more; a client comes with its first key: " in said
+    assert "leadmatch keys create --role crm --client NAME" in said
 
 
 def test_a_secret_file_that_others_can_read_is_refused(run, tmp_path):

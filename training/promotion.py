@@ -15,6 +15,10 @@ LEAST_ROWS = 300  # newest mature rows that neither model learned from
 CERTAIN = 1.645  # standard errors: one-sided 5 %
 WORST_GROUP = 0.02  # nats that one group's rows may lose before it counts as much worse
 LEAST_GROUP = 50  # rows of a rep that is looked at by itself; the reps with fewer are one group
+OTHER_DATA = (
+    "If the champion comes from other data, such as the demo's, use another LEADMATCH_HOME, or promote this one by "
+    "hand: `leadmatch model list` names it, `leadmatch model promote` does it."
+)
 MISCALIBRATED = 0.10  # difference of the mean prediction from what was seen, relative, beyond noise
 
 
@@ -34,7 +38,7 @@ def first_champion(converted: np.ndarray, log_odds: np.ndarray, base_rate: float
     constant = np.full(len(converted), np.log(base_rate / (1 - base_rate)))
     gain, error = _difference(converted, constant, log_odds)
     if gain > -CERTAIN * error:
-        return Decision(True, ("There is no champion yet.", _say("the base rate", gain, error)))
+        return Decision(True, ("There was no champion.", _say("the base rate", gain, error)))
     return Decision(False, ("There is no champion yet.", _say("the base rate", gain, error)))
 
 
@@ -70,7 +74,7 @@ def judge(
     """
     if len(converted) < LEAST_ROWS:
         need = f"{len(converted)} mature rows are newer than the champion's; {LEAST_ROWS} are needed to compare."
-        return Decision(False, (need,))
+        return Decision(False, (need, OTHER_DATA))
     gain, error = _difference(converted, champion, challenger)
     grounds, against = [_say("the champion", gain, error)], []
     better, worse = gain > CERTAIN * error, gain < -CERTAIN * error

@@ -11,7 +11,8 @@ from sqlalchemy.engine import Connection, Row
 
 from data.errors import InputError
 from data.store import outbox
-from data.store.tables import clients, endpoints
+from data.store.keys import check_client
+from data.store.tables import endpoints
 from data.store.tables import outbox as messages
 
 KINDS = ("webhook", "salesforce", "hubspot", "zoho", "pipedrive", "odoo", "dynamics")
@@ -49,9 +50,7 @@ def add(tx: Connection, endpoint: Endpoint) -> None:
     if not endpoint.topics:
         raise InputError(f"topics: name at least one of {', '.join(outbox.TOPICS)}.")
     if endpoint.client_id is not None:
-        known = select(clients.c.client_id).where(clients.c.client_id == endpoint.client_id)
-        if tx.execute(known).one_or_none() is None:
-            raise InputError(f"client: there is no client {endpoint.client_id!r}; it comes with its first key.")
+        check_client(tx, endpoint.client_id)
     tx.execute(insert(endpoints), {**vars(endpoint), "topics": f",{','.join(endpoint.topics)},"})
 
 

@@ -13,9 +13,10 @@ from data.errors import InputError
 from data.roles import ROLES
 from data.store import acts
 from data.store.columns import Instant
-from data.store.tables import api_keys
+from data.store.tables import api_keys, clients
 
 DEFAULT_CLIENT = "default"
+MOST_NAMED = 5  # clients in a message
 BY_HAND = "command line"  # keys are made and revoked there alone
 
 _PREFIX = "lm"
@@ -55,6 +56,19 @@ class Key:
 def ensure_client(tx: Connection, client_id: str, *, at: datetime) -> None:
     """Make the client if it is new."""
     tx.execute(_ENSURE_CLIENT, {"client_id": client_id, "at": at})
+
+
+def check_client(conn: Connection, client_id: str) -> None:
+    """Raise InputError, naming some that there are, where no client has this id."""
+    known = conn.execute(select(clients.c.client_id).order_by(clients.c.client_id)).scalars().all()
+    if client_id in known:
+        return
+    some = ", ".join(known[:MOST_NAMED]) + (f" and {len(known) - MOST_NAMED} more" if len(known) > MOST_NAMED else "")
+    others = f"only {some}" if known else "nor any other"
+    raise InputError(
+        f"client: there is no client {client_id!r}, {others}; a client comes with its first key: "
+        "`leadmatch keys create --role crm --client NAME`."
+    )
 
 
 def create(

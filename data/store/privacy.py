@@ -14,12 +14,12 @@ from sqlalchemy.engine import Connection
 from data.errors import InputError
 from data.store import acts, counters, heads, outbox, overrides, personal, projection
 from data.store.audit import HEAD
+from data.store.keys import check_client
 from data.store.leads import LeadKey
 from data.store.tables import (
     answers,
     audit,
     audit_salts,
-    clients,
     decision_facts,
     decisions,
     erasures,
@@ -72,8 +72,7 @@ def erase(tx: Connection, client_id: str, lead_id: str, *, actor: str, at: datet
 
     Raises InputError for a client that there is not.
     """
-    if tx.execute(select(clients.c.client_id).where(clients.c.client_id == client_id)).one_or_none() is None:
-        raise InputError(f"There is no client {client_id!r}.")
+    check_client(tx, client_id)
     projection.lock_lead(tx, client_id, lead_id)
     heads.hold(tx, HEAD)  # no row of the chain is made of what is being erased
     given = {"client_id": client_id, "lead_id": lead_id, "actor": actor, "at": at}

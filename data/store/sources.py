@@ -10,7 +10,8 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.engine import Connection, Row
 
 from data.errors import InputError
-from data.store.tables import clients, sources
+from data.store.keys import check_client
+from data.store.tables import sources
 
 KINDS = ("standard", "hubspot")
 MOST_SECRETS = 2  # the old one and the new one, while they are changed
@@ -38,9 +39,7 @@ def add(tx: Connection, source: Source) -> None:
     """Believe `source` from now on. Raises InputError for a kind or client that there is not."""
     if source.kind not in KINDS:
         raise InputError(f"kind: {source.kind!r} is none of {', '.join(KINDS)}.")
-    known = select(clients.c.client_id).where(clients.c.client_id == source.client_id)
-    if tx.execute(known).one_or_none() is None:
-        raise InputError(f"client: there is no client {source.client_id!r}; it comes with its first key.")
+    check_client(tx, source.client_id)
     _check_number(source.secrets_from)
     tx.execute(insert(sources), {**vars(source), "secrets_from": list(source.secrets_from)})
 

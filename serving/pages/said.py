@@ -19,6 +19,7 @@ FILE = Path(__file__).with_name("said.yaml")
 PLACE = re.compile(r"\{\{|\}\}|\{(\w+)\}")
 TOLD_TOO = frozenset({"why", "what", "than", "meaning", "feat", "role", "status", "which", "whose"})  # sentences in one
 PROBLEMS = "problems"  # several, with the line of each
+ROLES = "roles"  # several
 BETWEEN = re.compile(r"; (?=line \d+: |and \d+ more$)")
 
 
@@ -59,6 +60,8 @@ def told(text: str, language: Language) -> str:
 def _value(name: str, value: str) -> str:
     if name == PROBLEMS:
         return "；".join(told(each, "zh") for each in BETWEEN.split(value))
+    if name == ROLES:
+        return "、".join(told(each, "zh") for each in value.split(", "))
     return told(value, "zh") if name in TOLD_TOO else value
 
 
