@@ -164,7 +164,9 @@ class AssignIn(Body):
 class BatchIn(Body):
     """`POST /v1/assign/batch`; each lead is looked at by itself, so that one mistake does not stop the others."""
 
-    leads: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=MOST_LEADS)]
+    leads: Annotated[
+        list[Annotated[Any, WithJsonSchema({"type": "object"})]], Field(min_length=1, max_length=MOST_LEADS)
+    ]
 
 
 class OverrideIn(Body):

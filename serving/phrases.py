@@ -192,6 +192,7 @@ BECAUSE = {
     "fewer than three reps have leads that are old enough": "有到期线索的销售不足三人",
     "nothing has converted yet": "还没有转化",
     "fewer than two won leads say what they were worth": "注明金额的成交不足两条",
+    "fewer than two leads have been scored": "已评分的线索不足两条",
     "fewer than half have been called so far": "目前联系过的不到一半",
     "fewer than nine in ten have been called": "联系过的不到九成",
     "no deadline has passed yet": "还没有到时限的线索",

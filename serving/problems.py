@@ -1,6 +1,7 @@
 """Every error reply in one shape: RFC 9457 problem details, with the fields at fault and never what stood in them."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -13,6 +14,8 @@ from serving.text import UNSEEN
 
 MEDIA_TYPE = "application/problem+json"
 MOST_ERRORS, LONGEST_NAME = 50, 100
+RULE_BOOK = "The rule book "  # so begins what is wrong with one, which came as `text`
+NAMED = re.compile(r"[a-z_]+(\[\d+\])?")
 SPOKEN = {"list", "one"}  # tags of our own unions, of no meaning to a client
 
 
@@ -64,8 +67,16 @@ def problem_of(error: Exception) -> Problem | None:
         case ConflictError():
             return Problem(409, str(error))
         case InputError():
-            return Problem(422, str(error))
+            return Problem(422, str(error), [_told_of(str(error))])
     return None
+
+
+def _told_of(message: str) -> FieldError:
+    """The field at fault in the line of an inner room: named at its beginning, if any is."""
+    if message.startswith(RULE_BOOK):
+        return FieldError("text", message)
+    field, _, problem = message.partition(": ")
+    return FieldError(field, problem) if NAMED.fullmatch(field) and problem else FieldError("body", message)
 
 
 def invalid(errors: Sequence[ErrorDetails], *, above: str = "") -> Problem:

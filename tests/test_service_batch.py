@@ -47,6 +47,7 @@ def test_one_leads_mistake_does_not_stop_the_others(desk):
             {"lead_id": "L-3", "created_at": "2026-03-02T09:00:00"},
             {"lead_id": "L-1", "industry": "manufacturing"},
             {"lead_id": "L-5", "nested": {"a": 1}},
+            5,
         ],
     ).json()["decisions"]
     assert told[0]["rep_id"]
@@ -55,9 +56,10 @@ def test_one_leads_mistake_does_not_stop_the_others(desk):
     assert (told[2]["lead_id"], told[2]["problem"]["errors"][0]["field"]) == ("L-3", "leads[2].created_at")
     assert told[3] == told[0]  # the same lead twice is one decision
     assert told[4]["problem"]["errors"][0]["field"] == "leads[4].nested"
+    assert (told[5]["lead_id"], told[5]["problem"]["errors"][0]["field"]) == (None, "leads[5]")
 
 
-@pytest.mark.parametrize("items", [[], [{"lead_id": f"L-{i}"} for i in range(1_001)], [7], "L-1"])
+@pytest.mark.parametrize("items", [[], [{"lead_id": f"L-{i}"} for i in range(1_001)], "L-1"])
 def test_a_batch_that_is_none_is_refused_as_a_whole(desk, items):
     assert batch(desk, items).status_code == 422
 

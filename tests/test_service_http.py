@@ -176,15 +176,40 @@ def test_decisions_come_in_pages_newest_first(desk):
         ({"limit": "0"}, "limit"),
         ({"limit": "many"}, "limit"),
         ({"rep_id": "a\x00b"}, "rep_id"),
-        ({"cursor": "'; DROP TABLE decisions; --"}, None),
+        ({"cursor": "'; DROP TABLE decisions; --"}, "cursor"),
     ],
 )
 def test_a_query_that_makes_no_sense_is_422(shared_desk, query, field):
     answer = shared_desk.call("GET", "/v1/decisions", **query)
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
-    if field:
-        assert answer.json()["errors"][0]["field"] == field
+    assert answer.json()["errors"][0]["field"] == field
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "field"),
+    [
+        ("PUT", "/v1/policy", {"text": "foo: 1", "why": "w", "version": 0}, "text"),
+        ("POST", "/v1/policy/replay", {"text": "foo: 1"}, "text"),
+        ("PUT", "/v1/reps", {"reps": [{"rep_id": "R-1"}, {"rep_id": "R-1"}]}, "reps"),
+    ],
+)
+def test_what_an_inner_room_refuses_names_its_field_too(shared_desk, method, path, body, field):
+    answer = shared_desk.call(method, path, body, role="manager")
+    assert answer.status_code == 422
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
+
+
+def test_a_query_left_empty_asks_for_nothing(shared_desk):
+    empty = dict.fromkeys(("lead_id", "rep_id", "since", "cursor"), "")
+    assert shared_desk.call("GET", "/v1/decisions", **empty).json() == shared_desk.call("GET", "/v1/decisions").json()
+
+
+@pytest.mark.parametrize("key", ["", "two words", "k" * 256])
+def test_a_key_that_is_none_is_422(shared_desk, key):
+    answer = shared_desk.call("POST", "/v1/assign", {"lead": {"lead_id": "L"}}, headers={"Idempotency-Key": key})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == "Idempotency-Key"
 
 
 BAD_LEADS = {

@@ -157,6 +157,19 @@ def test_a_rep_tells_of_her_own_leads_only(desk):
     assert desk.call("POST", "/v1/outcomes", away, role="rep").status_code == 403
 
 
+def test_a_rep_tells_of_leads_of_every_client_that_gave_her_some(desk):
+    desk.roster({"rep_id": "R-1"})
+    theirs = desk.assign("L-9", role="other", **LEAD).json()["decision_id"]
+    mine = desk.assign("L-1", **LEAD).json()["decision_id"]
+    told = [event(1, "contacted", "L-9"), event(2, "contacted", "L-1"), event(3, "won", "L-9")]
+    answer = desk.call("POST", "/v1/outcomes", told, role="rep")
+    assert [(one["lead_id"], one["result"]) for one in answer.json()["results"]] == [
+        ("L-9", "accepted"), ("L-1", "accepted"), ("L-9", "accepted")
+    ]  # fmt: skip
+    states = [desk.call("GET", f"/v1/decisions/{one}", role="rep").json()["state"]["status"] for one in (theirs, mine)]
+    assert states == ["won", "open"]
+
+
 def override(desk, decision_id, role="manager", **body):
     return desk.call("POST", f"/v1/decisions/{decision_id}/override", {"reason": "knows them", **body}, role=role)
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from serving.policy.exploration import Floats
 from serving.reports.facts import Facts, Flags
 from serving.reports.view import View, count, told
 from training.intervals import mean, share, waiting_time
@@ -43,7 +44,7 @@ def _figures(view: View, part: Facts, total: int) -> dict[str, Any]:
     return {
         "leads": len(part),
         "share": told(share(len(part), total), why="no leads"),
-        "quality": told(mean(baseline[~np.isnan(baseline)]), why="no model has scored these leads"),
+        "quality": _quality(baseline[~np.isnan(baseline)]),
         "grades": {grade: count(part.is_one_of("grade", grade)) for grade in GRADES},
         "mature": len(mature),
         "conversion": told(share(float(converted.sum()), len(mature)), why="no lead is old enough yet"),
@@ -57,6 +58,12 @@ def _figures(view: View, part: Facts, total: int) -> dict[str, Any]:
         "value_sum": float(np.nansum(values)),
         "lost_reasons": _reasons(part, part.is_one_of("status", "lost")),
     }
+
+
+def _quality(rotation: Floats) -> dict[str, Any]:
+    """What rotation would make of the leads that a model has scored."""
+    why = "fewer than two leads have been scored" if len(rotation) else "no model has scored these leads"
+    return told(mean(rotation), why=why)
 
 
 def _reasons(facts: Facts, lost: Flags) -> list[dict[str, Any]]:

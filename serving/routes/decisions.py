@@ -97,7 +97,7 @@ def search(
     """Decisions, newest first, page by page; a CRM's key sees its own client's, a rep's key her own."""
     caller, parts = caller_of(request), parts_of(request)
     named = {"lead_id": lead_id, "rep_id": rep_id, "since": since, "cursor": cursor}
-    found: dict[str, Any] = {name: _checked(name, value) for name, value in named.items() if value is not None}
+    found: dict[str, Any] = {name: _checked(name, value) for name, value in named.items() if value}
     if caller.role == "rep":
         found["rep_id"] = caller.rep_id
     with parts.ledger.reading() as conn:
@@ -196,11 +196,11 @@ def _told(
     return answer | {"state": state, "person": person(data, role)}
 
 
-def _item(raw: dict[str, Any], client_id: str, above: str, deadline: float) -> Ask | Refused:
+def _item(raw: Any, client_id: str, above: str, deadline: float) -> Ask | Refused:
     try:
         lead = Lead.model_validate(raw)
     except ValidationError as error:
-        lead_id = raw.get("lead_id")
+        lead_id = raw.get("lead_id") if isinstance(raw, dict) else None
         return Refused(lead_id if isinstance(lead_id, str) else None, invalid(error.errors(), above=above))
     columns = lead.columns()
     return Ask(client_id, columns, digest_of({"lead": columns, "dry_run": False}), deadline=deadline)
@@ -219,7 +219,7 @@ def _checked(name: str, value: str) -> Any:
 def _checked_key(key: str | None) -> str | None:
     if key is not None and not KEY.fullmatch(key):
         error = FieldError("Idempotency-Key", "must have 1 to 255 visible ASCII characters")
-        raise Problem(400, "The Idempotency-Key cannot be used.", [error])
+        raise Problem(422, "The Idempotency-Key cannot be used.", [error])
     return key
 
 

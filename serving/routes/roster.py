@@ -76,10 +76,13 @@ def receive(body: Events, request: Request) -> Response:
     events = body if isinstance(body, list) else [body]
     _check_not_ahead(events, parts.clock(), listed=isinstance(body, list))
     with parts.ledger.writing() as tx:
-        if caller.role == "rep":
-            _check_own(tx, caller, events)
-        happened = [event.outcome() for event in events]
-        results = outcomes.receive(tx, caller.client_id, happened, at=parts.clock())
+        clients = _clients_of(tx, caller, events)
+        results = [""] * len(events)
+        for client_id in sorted(set(clients)):  # in one order: two batches never wait for each other
+            places = [place for place, one in enumerate(clients) if one == client_id]
+            happened = [events[place].outcome() for place in places]
+            for place, result in zip(places, outcomes.receive(tx, client_id, happened, at=parts.clock()), strict=True):
+                results[place] = result
     told = [
         {"event_id": event.event_id, "lead_id": event.lead_id, "result": result}
         for event, result in zip(events, results, strict=True)
@@ -99,14 +102,32 @@ def _check_not_ahead(events: Sequence[Event], now: datetime, *, listed: bool) ->
         raise Problem(422, f"{len(errors)} event(s) cannot be used.", errors)
 
 
-def _check_own(conn: Connection, caller: Caller, events: Sequence[Event]) -> None:
-    """A rep speaks of the leads she works, and does not give them away."""
+def _clients_of(conn: Connection, caller: Caller, events: Sequence[Event]) -> list[str]:
+    """Whose lead each event is about: the caller's own client's; a rep's leads may be of any client.
+
+    A rep speaks of the leads she works, and does not give them away.
+    """
+    if caller.role != "rep":
+        return [caller.client_id] * len(events)
+    found = []
     for place, event in enumerate(events):
-        page, _ = decisions.search(conn, client_id=caller.client_id, lead_id=event.lead_id, limit=1)
-        works = page and page[0].state is not None and page[0].state.rep_id == caller.rep_id
-        if not works or event.event in NOT_FOR_REPS:
+        client_id = _client_of_hers(conn, caller, event.lead_id)
+        if client_id is None or event.event in NOT_FOR_REPS:
             error = FieldError(f"[{place}].lead_id", "is not a lead of yours, or the event is not yours to tell")
             raise Problem(403, "A rep's key tells what happened to her own leads.", [error])
+        found.append(client_id)
+    return found
+
+
+def _client_of_hers(conn: Connection, caller: Caller, lead_id: str) -> str | None:
+    """The client whose lead of this id the rep works; of several, the one of her key first, else the newest."""
+    hers, _ = decisions.search(conn, lead_id=lead_id, rep_id=caller.rep_id)
+    clients = dict.fromkeys(decision.row.client_id for decision in hers)
+    for client_id in sorted(clients, key=lambda one: one != caller.client_id):
+        page, _ = decisions.search(conn, client_id=client_id, lead_id=lead_id, limit=1)
+        if page and page[0].state is not None and page[0].state.rep_id == caller.rep_id:
+            return client_id
+    return None
 
 
 def _check_absence(rep: Rep) -> None:
