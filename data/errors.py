@@ -5,6 +5,10 @@ class InputError(ValueError):
     """What the user gave cannot be used; the message is one line that says what to do (exit status 2)."""
 
 
+class RegistryError(Exception):
+    """The model registry is down, slow, or does not have what was asked for; the message says which."""
+
+
 class RefusedError(Exception):
     """A check said no (exit status 1): for example, a challenger that did not earn its promotion."""
 

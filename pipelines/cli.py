@@ -10,12 +10,13 @@ import typer
 
 from data.errors import InputError, RefusedError
 from pipelines import cli_admin, cli_rules, opened, telling, telling_evaluate
-from pipelines.console import command, say
+from pipelines.console import Commands, command, say
 from pipelines.opened import ledger, settings
 from pipelines.progress import on_terminal
 
 app = typer.Typer(
     name="leadmatch",
+    cls=Commands,
     help="Which sales rep should get this lead, why, and what the choice was worth.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -72,8 +73,8 @@ def simulate(
     """
     from pipelines.simulate import simulate_to
 
-    say(simulate_to(out, leads=leads, reps=reps, seed=seed, days=days, truth=truth), as_json=as_json,
-        lines=telling.simulated)  # fmt: skip
+    made = simulate_to(out, leads=leads, reps=reps, seed=seed, days=days, truth=truth, step=on_terminal())
+    say(made, as_json=as_json, lines=telling.simulated)
 
 
 @app.command("import")
@@ -90,7 +91,7 @@ def import_(
     """
     from pipelines.ingest import ingest
 
-    say(ingest(files, mapping, out).as_dict(), as_json=as_json, lines=telling.imported)
+    say(ingest(files, mapping, out, step=on_terminal()).as_dict(), as_json=as_json, lines=telling.imported)
 
 
 @app.command()
@@ -243,14 +244,20 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 3000,
     workers: Annotated[int, typer.Option(help="Worker processes.")] = 1,
+    as_json: Json = False,
 ) -> None:
     """Serve decisions over HTTP until stopped.
 
     Example: leadmatch serve --port 3000 --workers 2
     """
+    from pipelines.serve import Running
     from pipelines.serve import serve as job
 
-    raise typer.Exit(job(host=host, port=port, workers=workers))
+    def ready(running: Running) -> None:
+        told = {"url": running.url, "workers": workers, "ready": True, "process_id": running.process.pid}
+        say(told, as_json=as_json, lines=telling.serving)
+
+    raise typer.Exit(job(host=host, port=port, workers=workers, ready=ready))
 
 
 @app.command()

@@ -9,6 +9,7 @@ from typing import Any
 from data.dataset import Dataset, load_files, save_dataset
 from data.errors import InputError
 from data.mapping import find_mapping
+from pipelines.progress import Step, silent
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,9 @@ class IngestReport:
         return asdict(self)
 
 
-def ingest(files: Sequence[Path | str], mapping: str | Path, out: Path | str) -> IngestReport:
+def ingest(
+    files: Sequence[Path | str], mapping: str | Path, out: Path | str, *, step: Step = silent
+) -> IngestReport:
     """Read an export as the mapping says and write it to the folder `out` in the canonical form.
 
     mapping : the name of a ready mapping, or a YAML file of the same form as dataset.yaml.
@@ -41,7 +44,10 @@ def ingest(files: Sequence[Path | str], mapping: str | Path, out: Path | str) ->
     inside = [path.name for path in paths if path.resolve().parent == folder.resolve()]
     if inside:
         raise InputError(f"{', '.join(inside)}: lies in the folder to be written; choose another --out.")
-    dataset = load_files(paths, find_mapping(mapping))
+    described = find_mapping(mapping)
+    step(f"reading {', '.join(map(str, paths))}")
+    dataset = load_files(paths, described)
+    step(f"writing {folder}")
     save_dataset(dataset, folder)
     return report_on(dataset, mapping=str(mapping), out=str(out))
 

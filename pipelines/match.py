@@ -113,6 +113,8 @@ def match(
     whoever does it. Raises InputError for files that cannot be used, or without a champion, and RefusedError while
     another run writes to `out`.
     """
+    if out.is_dir():
+        raise InputError(f"{out}: is a folder; name a file to write.")
     ledger = Ledger.open(settings.ledger_url)
     try:
         loaded = champion(settings, ledger)

@@ -22,7 +22,7 @@ from pipelines.match_reasons import ReasonColumns
 from serving.block_scores import BlockScorer, BlockScores, Screened
 from serving.policy.arms import fraction
 from serving.policy.eligibility import Screener
-from serving.policy.exploration import smoothed_to_earn
+from serving.policy.exploration import AS_GOOD, smoothed_to_earn
 from serving.policy.limits import Limits
 from serving.policy.prices import assign_jointly, shadow_prices
 from serving.policy.rulebook import RuleBook
@@ -101,6 +101,7 @@ class Given:
 
     rep: np.ndarray  # int (n,), -1: nobody
     chance: np.ndarray  # (n,), NaN where nobody
+    explored: np.ndarray  # bool (n,), whether somebody else had a better chance
     standing: Standing
 
 
@@ -200,7 +201,7 @@ def give_jointly(laid: Laid, standing: Standing) -> Given:
     without = np.flatnonzero(rep < 0)
     used = np.bincount(rep[rep >= 0], minlength=len(most))
     rep[without] = assign_jointly(probability[without], eligible[without], standing.left - used)
-    return Given(rep, np.where(rep >= 0, 1.0, np.nan), _after(standing, rep))
+    return _certain(rep, _after(standing, rep))
 
 
 def give(matching: Matching, laid: Laid, standing: Standing) -> Given:
@@ -218,7 +219,11 @@ def give(matching: Matching, laid: Laid, standing: Standing) -> Given:
     share = len(rep) / max(standing.unseen, 1)
     most = np.minimum(standing.left, standing.most) * share
     prices = moved(standing.prices, asked, standing.least * share, most, standing.step)
-    return Given(rep, np.where(rep >= 0, 1.0, np.nan), replace(_after(standing, rep), prices=prices))
+    return _certain(rep, replace(_after(standing, rep), prices=prices))
+
+
+def _certain(rep: np.ndarray, standing: Standing) -> Given:
+    return Given(rep, np.where(rep >= 0, 1.0, np.nan), np.zeros(len(rep), dtype=bool), standing)
 
 
 def _draw(matching: Matching, laid: Laid, standing: Standing) -> Given:
@@ -231,8 +236,8 @@ def _draw(matching: Matching, laid: Laid, standing: Standing) -> Given:
 
     points = np.array([fraction("match", str(lead_id)) for lead_id in laid.leads["lead_id"]])
     screened = laid.screened
-    rep, chance = draw_in_order(screened.classes, screened.masks, standing.left, points, chances)
-    return Given(rep, chance, _after(standing, rep))
+    rep, chance, best = draw_in_order(screened.classes, screened.masks, standing.left, points, chances)
+    return Given(rep, chance, chance < best - AS_GOOD, _after(standing, rep))
 
 
 def _after(standing: Standing, rep: np.ndarray) -> Standing:
@@ -262,7 +267,7 @@ def described(matching: Matching, laid: Laid, given: Given) -> pa.Table:
         "uplift_high": figures.high,
         "lead_score": pa.array(matching.scorer.lead_score(baseline), mask=~served),
         "grade": pa.array(matching.scorer.grade(baseline), mask=~served),
-        "arm": pc.if_else(served, "model", None),
+        "arm": pc.if_else(served, pc.if_else(given.explored, "explore", "model"), None),
         "propensity": given.chance,
         **_reasons(matching, laid, given, figures.shares),
         "unassigned_reason": pc.if_else(served, None, _why_not(matching, laid)),

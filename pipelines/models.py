@@ -5,14 +5,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from data.errors import InputError
+from data.errors import InputError, RegistryError
 from data.settings import Settings
 from data.store import promotions
 from data.store.ledger import Ledger
 from serving.bundle import BundleRefusedError
 from serving.bundle_store import BundleStore
 from serving.child import ChildFailedError
-from training.registry import Registry, RegistryError
+from training.registry import Registry
 
 
 def listed(settings: Settings, ledger: Ledger) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -105,11 +105,17 @@ def start(
     return running
 
 
-def serve(*, host: str = "127.0.0.1", port: int = 3000, workers: int = 1) -> int:
-    """Run the service until it ends or this process is told to end; its exit status."""
+def serve(
+    *, host: str = "127.0.0.1", port: int = 3000, workers: int = 1, ready: Callable[[Running], None]
+) -> int:
+    """Run the service until it ends or this process is told to end; its exit status.
+
+    ready : is told once, when the service answers.
+    """
     running = start(host=host, port=port, workers=workers)
     end_in_order()
     try:
+        ready(running)
         return running.wait()
     except KeyboardInterrupt:
         return 0

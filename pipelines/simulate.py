@@ -5,17 +5,22 @@ from typing import Any
 
 from data.errors import InputError
 from data.simulator import simulate, write
+from pipelines.progress import Step, silent
 
 
-def simulate_to(out: Path, *, leads: int, reps: int, seed: int, days: int, truth: bool) -> dict[str, Any]:
+def simulate_to(
+    out: Path, *, leads: int, reps: int, seed: int, days: int, truth: bool, step: Step = silent
+) -> dict[str, Any]:
     """Write the floor's tables to `out`, and say what is there.
 
     Raises InputError where a size makes no sense.
     """
+    step(f"drawing {leads:,} leads and what became of them")
     try:
         world = simulate(leads=leads, reps=reps, seed=seed, days=days)
     except ValueError as error:
         raise InputError(str(error)) from error
+    step(f"writing {out}")
     write(world, out, truth=truth)
     return {
         "out": str(out),

@@ -94,6 +94,11 @@ def matched(made: dict[str, Any]) -> None:
     OUT.print(_verdict(made["verdict"]))
 
 
+def serving(made: dict[str, Any]) -> None:
+    """Where the service answers, now that it does."""
+    OUT.print(f"Ready at {made['url']}; Ctrl-C ends it.")
+
+
 def monitored(made: dict[str, Any]) -> None:
     """What `monitor` found."""
     rows = [["ALARM" if check["raised"] else "quiet", check["kind"], check["text"]] for check in made["checks"]]

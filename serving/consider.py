@@ -16,7 +16,7 @@ from serving.in_force import InForce, Seen
 from serving.policy import arms
 from serving.policy.choice import Choice, chances_of, choice_of
 from serving.policy.eligibility import FULL, Screening
-from serving.policy.exploration import Flags, Floats
+from serving.policy.exploration import AS_GOOD, Flags, Floats
 from serving.policy.methods import Situation, State
 from serving.policy.routes import Way
 from serving.scorer import LeadScores
@@ -143,7 +143,7 @@ class Chances:
         """The arm to log for a draw of this candidate."""
         if self.held_out:
             return "holdout"
-        if self.choice.arm == "model" and self.policy[candidate] < self._best - 1e-12:
+        if self.choice.arm == "model" and self.policy[candidate] < self._best - AS_GOOD:
             return "explore"
         return self.choice.arm
 

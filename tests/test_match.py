@@ -1,6 +1,7 @@
 """Batch matching: a block says what single decisions say, a stream keeps to its limits and can be taken up again."""
 
 from concurrent.futures import Future
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -78,15 +79,13 @@ def streamed(matching, file, out, *, free):
 def test_a_block_says_of_each_lead_what_a_single_decision_says(matching, leads, speaks):
     scorer = matching.scorer.scorer
     if not speaks:
-        from dataclasses import replace
-
         scorer = Scorer(replace(scorer.model, verdict="no_detectable_rep_effect"), scorer.reps)
         matching = replace(matching, scorer=BlockScorer(scorer))
     laid = match_block.lay_out(matching, leads.head(40))
     rng = np.random.default_rng(1)
     rep = np.array([rng.choice(np.flatnonzero(row)) if row.any() else -1 for row in laid.screened.eligible()])
     rep[7] = -1
-    given = match_block.Given(rep, np.where(rep >= 0, 1.0, np.nan), None)
+    given = match_block.Given(rep, np.where(rep >= 0, 1.0, np.nan), np.zeros(len(rep), dtype=bool), None)
     rows = match_block.described(matching, laid, given).to_pylist()
     for row, lead in enumerate(leads.head(40).to_dict("records")):
         if rep[row] < 0:
@@ -164,17 +163,39 @@ def test_drawing_at_once_ends_as_drawing_one_by_one(at_once, data, n, m):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stream_draws, "MOST_AT_ONCE", at_once)
-        rep, chance = draw_in_order(classes, masks, left, points, chances)
+        rep, chance, best = draw_in_order(classes, masks, left, points, chances)
     for row in range(n):
         available = masks[classes[row]] & (left >= 1)
         if not available.any():
             assert rep[row] == -1
             assert np.isnan(chance[row])
+            assert np.isnan(best[row])
             continue
         alone = smoothed(probability[row], prices, available, EARN)
         assert rep[row] == drawn(alone, points[row])
         assert chance[row] == alone[rep[row]]
+        assert best[row] == alone.max()
         left[rep[row]] -= 1
+
+
+@pytest.mark.parametrize("speaks", [True, False])
+def test_a_draw_that_is_not_the_best_is_told_as_exploration_as_over_http(matching, leads, speaks):
+    verdict = "rep_matters" if speaks else "no_detectable_rep_effect"
+    scorer = Scorer(replace(matching.scorer.scorer.model, verdict=verdict), matching.scorer.scorer.reps)
+    drawing = replace(matching, scorer=BlockScorer(scorer), explore=True)
+    laid = match_block.lay_out(drawing, leads)
+    prices = np.zeros(len(scorer.reps))
+    standing = match_block.Standing(np.full(len(prices), np.inf), prices, prices, prices, len(leads), 0.0)
+    rows = match_block.described(drawing, laid, match_block.give(drawing, laid, standing)).to_pylist()
+    arms = []
+    for probability, eligible in zip(laid.scores.probability, laid.screened.eligible(), strict=True):
+        chances = smoothed(probability, prices, eligible, EARN) if eligible.any() and speaks else None
+        row = rows[len(arms)]
+        best = chances is None or row["propensity"] > chances.max() - 1e-9
+        arms.append(None if not eligible.any() else "model" if best else "explore")
+    assert [row["arm"] for row in rows] == arms
+    assert ("explore" in arms) is speaks
+    assert arms.count("model") > 100
 
 
 def test_prices_follow_what_is_asked_for_by_hand():

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from data.errors import RegistryError
 from data.roster import Rep
 from features.columns import SECONDS_A_DAY
 from serving import bundle
@@ -18,7 +19,7 @@ from training import model_files
 from training.conversion import RosterModel
 from training.metrics import Estimate
 from training.notebook import PairScorer
-from training.registry import CHALLENGER, CHAMPION, Registry, RegistryError
+from training.registry import CHALLENGER, CHAMPION, Registry
 
 METRICS = {"log_loss": Estimate(0.4, 0.01), "auc": Estimate(0.7, float("nan"))}
 FIGURES = {"reliability.svg": b"<svg/>", "values.json": b"{}"}

@@ -302,6 +302,24 @@ def test_the_launcher_loads_little():
     assert heavy & loaded == set()
 
 
+def test_serve_says_as_json_where_it_is_ready_and_nothing_else(tmp_path):
+    port = free_port()
+    command = [sys.executable, "-c", "from pipelines.cli import main; main()", "serve", "--json", "--port", str(port)]
+    with (tmp_path / "log").open("wb") as log:
+        serving = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=log, cwd=ROOT,
+            env={**os.environ, "LEADMATCH_HOME": str(tmp_path / "home")},
+        )  # fmt: skip
+    try:
+        told = json.loads(serving.stdout.readline())
+        assert httpx.get(told["url"] + "/readyz", timeout=10).status_code == 200
+    finally:
+        serving.terminate()
+        rest, _ = serving.communicate(timeout=60)
+    assert (told["url"], told["workers"], told["ready"]) == (f"http://127.0.0.1:{port}", 1, True)
+    assert (rest, serving.returncode) == (b"", 0)
+
+
 def test_a_killed_worker_is_replaced_and_a_killed_master_leaves_nobody(installed):
     (worker,) = installed.workers()
     os.kill(worker, signal.SIGKILL)

@@ -164,6 +164,20 @@ def test_a_batch_never_exceeds_the_slots_of_a_rep(installation, tmp_path, monkey
         assert matched["unassigned_reason"].notna().sum() == matched["rep_id"].isna().sum() > 0
 
 
+def test_a_match_that_cannot_be_written_is_one_line_and_leaves_nothing(installation, tmp_path, monkeypatch):
+    settings, data, _ = installation
+    monkeypatch.setenv("LEADMATCH_HOME", str(settings.home))
+    (tmp_path / "big").mkdir()
+    for out, says in (("/proc/e3.csv", "choose another path"), (tmp_path / "big", "name a file")):
+        arguments = ["match", "--data", data, "--leads", data / "leads.csv", "--out", out]
+        said = CliRunner().invoke(cli.app, [str(one) for one in arguments])
+        assert said.exit_code == 2, said.output
+        (line,) = said.stderr.splitlines()  # before any step of the work
+        assert line.startswith(f"leadmatch: {out}")
+        assert says in line
+    assert [path.name for path in tmp_path.iterdir()] == ["big"]
+
+
 def test_two_matches_do_not_write_to_one_file(installation, tmp_path):
     settings, data, _ = installation
     refused = []

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from data.errors import RegistryError
 from training.metrics import Estimate
 from training.model_files import FILES
 
@@ -34,10 +35,6 @@ BUNDLE = "bundle"  # its folder among a registered version's files
 LARGEST_FILE_BYTES = 512 * 2**20
 DIGEST_TAG = "bundle_digest"
 REQUIREMENTS = ("leadmatch", "lightgbm", "numpy", "pandas", "scipy")  # what loading a version in a notebook needs
-
-
-class RegistryError(Exception):
-    """The registry is down, slow, or does not have what was asked for; the message says which."""
 
 
 @dataclass(frozen=True)
@@ -246,7 +243,8 @@ def _check_reachable(uri: str, timeout_s: float) -> None:
         try:
             socket.create_connection((place.hostname, port), timeout=timeout_s).close()
         except OSError as error:
-            raise RegistryError(f"The model registry at {_shown(uri)} cannot be reached: {error}") from error
+            what = f"The model registry at {_shown(uri)} cannot be reached ({error})"
+            raise RegistryError(f"{what}: start it, or set MLFLOW_TRACKING_URI to another.") from error
 
 
 def _shown(uri: str) -> str:

@@ -19,6 +19,8 @@ class Exploration:
     scale: Literal["log_odds", "mean_probability"]  # what the temperature is measured in
 
 
+AS_GOOD = 1e-12  # chances nearer than this are equals: whoever is drawn at less than the best is an exploration
+
 # learn: a replay finds enough overlap soon. earn: the gain first, identification as a by-product.
 LEARN = Exploration(uniform=0.10, temperature=0.25, scale="log_odds")
 EARN = Exploration(uniform=0.03, temperature=0.03, scale="mean_probability")
