@@ -20,11 +20,12 @@ from data.store.roster import read_roster
 from pipelines import cli, models
 from pipelines.champion import champion
 from pipelines.check import check
-from pipelines.demo import sendable
+from pipelines.demo import sendable, show
 from pipelines.from_ledger import with_ledger
 from pipelines.match import match
 from pipelines.prepare import prepare
 from pipelines.put_roster import put_roster
+from pipelines.serve import Running
 from pipelines.train import learn, train
 from training.registry import Registry
 
@@ -280,6 +281,20 @@ def test_wrong_input_is_one_line_and_status_two(arguments, status, says, tmp_pat
 def test_every_command_shows_an_example():
     for name in ("simulate", "import", "check", "train", "match", "export", "serve", "doctor"):
         assert f"leadmatch {name}" in CliRunner().invoke(cli.app, [name, "--help"]).stdout.replace("\n", " ")
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_demo_that_ends_says_how_to_start_its_service_again(ends, capsys):
+    uplift = {"value": 0.08, "low": 0.01, "high": 0.15}
+    answer = {
+        "lead_id": "L-1", "rep_id": "R-001", "rep_name": None, "probability": 0.3, "baseline_probability": 0.22,
+        "uplift": uplift, "lead_score": 91, "grade": "A", "reasons": [], "over": None,
+    }  # fmt: skip
+    made = {"crm": "lm_1", "manager": "lm_2", "manager_link": "a", "rep_link": "b"}
+    show([answer], Running(process=None, url="http://127.0.0.1:3001"), made, ends=ends)
+    said, again = capsys.readouterr().out, "leadmatch serve --port 3001"
+    assert (again in said) == ends
+    assert said.find(again) < said.find("Try it:")
 
 
 def test_a_column_that_its_owner_vouches_for_stays(small_world):
