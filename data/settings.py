@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from data.errors import InputError
 
 
 class Settings(BaseSettings):
@@ -58,3 +60,19 @@ class Settings(BaseSettings):
     def bundles(self) -> Path:
         """Folder of verified model bundles, one folder a digest."""
         return self.home / "bundles"
+
+
+def read_settings() -> Settings:
+    """The settings as the environment has them. Raises InputError, one line, for the first that cannot be used."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = error.errors(include_url=False)[0]
+    name = str(wrong["loc"][0])
+    default = Settings.model_fields[name].default
+    expected = str(wrong["msg"]).removeprefix("Input should be ").partition(",")[0]
+    # A number is no secret; a database's URL, which is text, holds a password.
+    number = isinstance(default, int | float)
+    came = f"{str(wrong['input'])[:40]!r}" if number else "something else"
+    remedy = f"or unset it for the default, {default}" if number else "or unset it"
+    raise InputError(f"LEADMATCH_{name.upper()}: expected {expected}, came {came}; correct it, {remedy}.")

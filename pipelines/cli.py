@@ -200,7 +200,7 @@ def plan(
 def match(
     data: DataFolder,
     leads: Annotated[Path, typer.Option(help="File of leads, with the columns of the data set's leads.")],
-    out: Annotated[Path, typer.Option(help="File to write, .csv or .parquet.")],
+    out: Annotated[Path, typer.Option(help="File to write: .csv, .csv.gz or .parquet.")],
     capacity: Annotated[Capacity, typer.Option(help="Keep the reps' limits, or not.")] = Capacity.reps,
     explore: Annotated[Switch, typer.Option(help="Leave a little to chance, so that it can be judged later.")] = (
         Switch.off
@@ -242,7 +242,7 @@ def export(
 @command
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 3000,
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="Port to listen on.")] = 3000,
     workers: Annotated[int, typer.Option(help="Worker processes.")] = 1,
     as_json: Json = False,
 ) -> None:
@@ -281,7 +281,7 @@ def bench(
 
 @app.command()
 @command
-def demo(port: Annotated[int, typer.Option(help="Port of the service.")] = 3000) -> None:
+def demo(port: Annotated[int, typer.Option(min=1, max=65_535, help="Port of the service.")] = 3000) -> None:
     """Simulate, train, serve, decide: the whole story in a few minutes. DEMO_EXIT=1 ends it after the printing.
 
     Example: leadmatch demo

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from data.errors import InputError, RefusedError
+from data.names import listed
 from data.roles import ROLES
 from pipelines import cli_keeping, telling
 from pipelines.cli_webhooks import webhooks
@@ -96,6 +97,7 @@ def keys_create(
     """Make a key; it is shown once. Example: leadmatch keys create --role crm --label website."""
     from data.store import keys as store
     from data.store import sessions
+    from data.store.roster import read_roster
 
     if role not in ROLES:
         raise InputError(f"--role: {role!r} is none of {', '.join(ROLES)}.")
@@ -104,6 +106,8 @@ def keys_create(
     now = datetime.now(UTC)
     ends = now + timedelta(days=days) if days else None
     with ledger() as book, book.writing() as tx:
+        if rep is not None and (known := read_roster(tx).ids) and rep not in known:
+            raise InputError(f"--rep: {rep!r} is not on the roster, which has {listed(known)}; name one who is.")
         made = store.create(tx, role=role, label=label or role, client_id=client, rep_id=rep, at=now, expires_at=ends)
         token = sessions.make_link(tx, made.id, expires_at=now + LINK_LASTS) if link else None
     told = {"id": made.id, "key": made.key, "role": made.role}

@@ -173,6 +173,7 @@ def restore(
     from pipelines.keeping import restored
 
     if not file.is_file():
-        raise InputError(f"{file}: there is no such file.")
-    made = restored(settings().ledger_url, file, force=force, actor=ACTOR, at=datetime.now(UTC))
+        raise InputError(f"{file}: there is no such file; check the path.")
+    known = settings()
+    made = restored(known.ledger_url, known.home, file, force=force, actor=ACTOR, at=datetime.now(UTC))
     say(made, as_json=as_json, lines=telling_events.done)

@@ -37,7 +37,7 @@ def command(job: Callable[P, R]) -> Callable[P, R]:
         except (RefusedError, ConflictError) as error:
             raise _exit(str(error), REFUSED) from None
         except BusyError as error:
-            raise _exit(f"{error} Try again in {error.retry_after_s} s.", REFUSED) from None
+            raise _exit(f"{str(error).rstrip('.')}. Try again in {error.retry_after_s} s.", REFUSED) from None
         except (typer.Exit, typer.Abort, KeyboardInterrupt):
             raise
         except Exception as error:
@@ -109,10 +109,11 @@ def _plain(value: Any) -> Any:
 
 
 def table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
-    """A plain table on standard output."""
+    """A plain table on standard output. The first column, ids or short names, is never broken over lines."""
     made = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for column in columns:
-        made.add_column(column, overflow="fold")
+    for place, column in enumerate(columns):
+        # An id that is broken over two lines cannot be copied.
+        made.add_column(column, overflow="fold", no_wrap=place == 0)
     for row in rows:
         made.add_row(*("" if cell is None else str(cell) for cell in row))
     OUT.print(made)

@@ -11,16 +11,17 @@ from typing import Any
 import httpx
 import numpy as np
 
-from data.settings import Settings
+from data.settings import Settings, read_settings
 from data.simulator import World, simulate, write
 from data.store import keys, sessions
+from data.store.folders import make_folder
 from data.store.ledger import Ledger
 from pipelines import telling
 from pipelines.console import OUT
 from pipelines.demo_rows import NEVER_FEATURES, sendable
 from pipelines.demo_weeks import DAYS, LEADS_A_DAY, live_through
 from pipelines.progress import Step, on_terminal
-from pipelines.serve import Running, start
+from pipelines.serve import Running, refuse_if_taken, start
 from pipelines.train import train
 
 LEADS, REPS, SEED = 60_000, 40, 7
@@ -36,7 +37,9 @@ def job_home(settings: Settings) -> Path:
 
 def demo(*, port: int) -> None:
     """Run the story; stays up until stopped, or ends after the printing where DEMO_EXIT=1."""
-    settings, step = Settings(), on_terminal()
+    settings, step = read_settings(), on_terminal()
+    make_folder(settings.home)
+    refuse_if_taken("127.0.0.1", port)  # not only after the minutes that the history takes
     step(f"simulating a sales floor: {LEADS:,} leads, {REPS} seats")
     world = simulate(leads=LEADS, reps=REPS, seed=SEED)
     write(world, job_home(settings))

@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from data.errors import InputError, RefusedError
 from data.store import acts, audit, backup, checks, privacy, sources
 from data.store.ledger import Ledger
+from data.store.lone import Caretaker
 from data.store.sources import Source
 from serving.events import secret_sources
 from serving.events.inbound import TOLD, meanings_of
@@ -125,22 +127,24 @@ def _no_source(source_id: str) -> InputError:
 
 
 def backed_up(ledger: Ledger, out: Path, *, actor: str, at: datetime) -> dict[str, Any]:
-    """A copy of the ledger at `out`."""
+    """A copy of the ledger at `out`. Raises InputError where there is such a file."""
+    backup.refuse_existing(out)  # before it is told as done
     with ledger.writing() as tx:
         acts.note(tx, actor=actor, action="ledger.backed_up", on=out.name, at=at)
     return {"out": str(out), "bytes": backup.back_up(ledger, out)}
 
 
-def restored(url: str, file: Path, *, force: bool, actor: str, at: datetime) -> dict[str, Any]:
+def restored(url: str, home: Path, file: Path, *, force: bool, actor: str, at: datetime) -> dict[str, Any]:
     """The ledger as it was, brought up to today's schema and held against itself.
 
-    Raises RefusedError where the restored ledger is not sound.
+    Raises RefusedError where a service runs on this home, or the restored ledger is not sound.
     """
-    ledger = Ledger.open(url)
-    try:
-        backup.restore(ledger, file, over_a_used_one=force)
-    finally:
-        ledger.close()
+    with _without_service(home):
+        ledger = Ledger.open(url)
+        try:
+            backup.restore(ledger, file, over_a_used_one=force)
+        finally:
+            ledger.close()
     ledger = Ledger.open(url)  # an older backup is migrated here
     try:
         with ledger.writing() as tx:
@@ -152,3 +156,15 @@ def restored(url: str, file: Path, *, force: bool, actor: str, at: datetime) -> 
     if findings:
         raise RefusedError(f"The backup was restored, but it is not sound: {findings[0]} ({len(findings)} in all).")
     return {"restored": str(file), "findings": 0}
+
+
+@contextmanager
+def _without_service(home: Path) -> Iterator[None]:
+    """Be this home's caretaker, as one of a service's workers is: they would go on with what is replaced."""
+    caretaker = Caretaker(home / "caretaker.lock")
+    if not caretaker.take():
+        raise RefusedError(f"A service runs on LEADMATCH_HOME {home}: end it, restore, then start it again.")
+    try:
+        yield
+    finally:
+        caretaker.give_up()

@@ -20,6 +20,7 @@ import pyarrow as pa
 from data.dataset import load_dataset
 from data.errors import InputError
 from data.intake.lead_blocks import Block, LeadFile
+from data.intake.reading import SUFFIXES
 from data.intake.saving import keep_rejects
 from data.settings import Settings
 from data.store import policies
@@ -115,6 +116,8 @@ def match(
     """
     if out.is_dir():
         raise InputError(f"{out}: is a folder; name a file to write.")
+    if not out.name.casefold().endswith(SUFFIXES):
+        raise InputError(f"--out: {out.name} must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}; rename it so.")
     ledger = Ledger.open(settings.ledger_url)
     try:
         loaded = champion(settings, ledger)

@@ -105,10 +105,11 @@ def _standing(state: dict[str, Any]) -> Standing:
 
 
 def _writer(out: Path, file: Path, schema: pa.Schema) -> tuple[Callable[[pa.Table], Any], Callable[[], Any]]:
-    if out.suffix == ".parquet":
+    ending = out.suffix.casefold()
+    if ending == ".parquet":
         parquet = pq.ParquetWriter(file, schema, use_dictionary=list(RECURRING))
         return parquet.write_table, parquet.close
-    stream = pa.CompressedOutputStream(str(file), "gzip") if out.suffix == ".gz" else pa.OSFile(str(file), "wb")
+    stream = pa.CompressedOutputStream(str(file), "gzip") if ending == ".gz" else pa.OSFile(str(file), "wb")
     text = pc.CSVWriter(stream, schema, write_options=pc.WriteOptions(quoting_style="needed"))
 
     def close() -> None:

@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 
 def settings() -> "Settings":
-    """The installation's settings, as the environment has them."""
-    from data.settings import Settings
+    """The installation's settings, as the environment has them. Raises InputError for one that cannot be used."""
+    from data.settings import read_settings
 
-    return Settings()
+    return read_settings()
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from data.store import promotions
 from data.store.ledger import Ledger
 from pipelines.champion import champion
 from pipelines.progress import Step, silent
+from pipelines.rule_books import text_of
 from serving.policy.rulebook import parse_rule_book
 from serving.replay import MOST, Asked, replay
 from serving.reports.view import WINDOW_WITHOUT_MODEL
@@ -22,10 +23,8 @@ def try_policy(
 
     Raises InputError for a file that is no rule book, or a ledger without decisions.
     """
-    try:
-        rules = parse_rule_book(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: cannot be read as UTF-8 text ({type(error).__name__}).") from None
+    with text_of(file) as text:
+        rules = parse_rule_book(text)
     with ledger.reading() as conn:
         promoted = promotions.champion(conn)
     model = champion(settings, ledger).model if promoted else None

@@ -1,5 +1,7 @@
 """The rule book as jobs: show it, check a file, put it in force, compare versions, take one back."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -26,13 +28,13 @@ def checked(file: Path, settings: Settings, *, at: datetime) -> dict[str, Any]:
 
     Where there is a ledger, the file is held against its roster and the leads that came in.
     """
-    text = _text(file)
-    parse_rule_book(text)
+    with text_of(file) as text:
+        parse_rule_book(text)
     known = settings.database_url is not None or (settings.home / "ledger.db").exists()
     if known:
         ledger = Ledger.open(settings.ledger_url)
         try:
-            with ledger.reading() as conn:
+            with text_of(file) as text, ledger.reading() as conn:
                 checked_rule_book(text, books.known_here(conn, at=at))
         finally:
             ledger.close()
@@ -41,7 +43,8 @@ def checked(file: Path, settings: Settings, *, at: datetime) -> dict[str, Any]:
 
 def activated(ledger: Ledger, file: Path, *, actor: str, why: str, at: datetime) -> dict[str, Any]:
     """Put a file in force as the next version; the old one stays in force where it cannot be used."""
-    made = books.activate(ledger, _text(file), actor=actor, why=why, at=at)
+    with text_of(file) as text:
+        made = books.activate(ledger, text, actor=actor, why=why, at=at)
     return {"file": str(file), "version": str(made["version"]), "changed": made["changed"]}
 
 
@@ -66,8 +69,18 @@ def difference(ledger: Ledger, before: int | None, after: int | None) -> dict[st
         return books.difference(conn, older, newer)
 
 
-def _text(file: Path) -> str:
+@contextmanager
+def text_of(file: Path) -> Iterator[str]:
+    """A rule book's text, for a block whose InputError then names the file; itself raises it for no readable text."""
     try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: cannot be read as UTF-8 text ({type(error).__name__}).") from None
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"{file}: there is no such file; check the path.") from None
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror}).") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{file}: is not UTF-8 text; save it as UTF-8.") from None
+    try:
+        yield text
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from None

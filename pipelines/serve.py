@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 import psutil
 
 from data.errors import InputError, RefusedError
+from data.store.folders import make_folder
 
 ROOT = Path(__file__).parent.parent  # where the rooms lie
 SERVICE = "serving.service:Leadmatch"
@@ -77,30 +79,32 @@ def start(
     """The service on host:port, once it is ready.
 
     home : LEADMATCH_HOME for the service; log : file for its log, else standard error.
-    Raises InputError where the port is taken, RefusedError where it ended or was not ready in time.
+    Raises InputError where the port is taken, the home cannot be made or a setting is wrong, RefusedError where it
+    ended or was not ready in time.
     """
-    url = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}"  # noqa: S104  compared, not bound
-    if answers(url, "/livez"):
-        raise InputError(f"Something answers on {url} already; end it or choose another --port.")
+    url = _url(host, port)
+    refuse_if_taken(host, port)
+    environment = _environment(os.environ, workers=workers, home=home)
+    _refuse_unusable(environment)
     command = [sys.executable, "-m", "bentoml", "serve", SERVICE, "--host", host, "--port", str(port)]
     with open(log, "ab") if log else open(os.dup(2), "wb") as stream:
         process = subprocess.Popen(  # noqa: S603  our own interpreter and module, no shell
             command,
             cwd=ROOT,
-            env=_environment(os.environ, workers=workers, home=home),
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=stream,
             start_new_session=True,  # the terminal's Ctrl-C goes to us, and we end it in order
         )
-    running = Running(process, url)
+    running, told = Running(process, url), f"see {log}" if log else "see its log above"
     deadline = time.monotonic() + ready_within_s
     while not answers(url, "/readyz"):
         if process.poll() is not None:
-            raise RefusedError(f"The service ended with status {process.returncode} before it was ready; see its log.")
+            raise RefusedError(f"The service ended with status {process.returncode} before it was ready; {told}.")
         if time.monotonic() > deadline:
             running.stop()
-            raise RefusedError(f"The service was not ready within {ready_within_s:g} seconds; see its log.")
+            raise RefusedError(f"The service was not ready within {ready_within_s:g} seconds; {told}.")
         time.sleep(ASKED_EVERY_S)
     return running
 
@@ -123,9 +127,40 @@ def serve(
         running.stop()
 
 
+def refuse_if_taken(host: str, port: int) -> None:
+    """Raise InputError where something listens on host:port already, or it is no address to listen on here."""
+    url = _url(host, port)
+    if answers(url, "/livez"):
+        raise InputError(f"Something answers on {url} already; end it or choose another --port.")
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
+            probe.bind(address)
+    except OSError as error:
+        raise InputError(
+            f"{host}:{port} is taken or cannot be used ({error.strerror}); "
+            "end what listens there, or choose another --port."
+        ) from None
+
+
 def end_in_order() -> None:
     """From now on a request to end (SIGTERM) interrupts this process as Ctrl-C does: what it began is ended first."""
     signal.signal(signal.SIGTERM, _interrupt)
+
+
+def _refuse_unusable(environment: Mapping[str, str]) -> None:
+    """Raise InputError for what each worker would fail at, again and again."""
+    make_folder(Path(environment["LEADMATCH_HOME"]))
+    unchecked = {"LEADMATCH_HOME", "LEADMATCH_LAUNCHER"}
+    if any(name.upper().startswith("LEADMATCH_") for name in environment.keys() - unchecked):
+        from data.settings import read_settings  # where nothing is set, the launcher is spared what reads it
+
+        read_settings()
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}"  # noqa: S104  compared, not bound
 
 
 def _environment(given: Mapping[str, str], *, workers: int, home: Path | None) -> dict[str, str]:

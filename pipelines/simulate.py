@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import InputError
-from data.simulator import simulate, write
+from data.simulator import holds_another, simulate, write
 from pipelines.progress import Step, silent
 
 
@@ -13,8 +13,10 @@ def simulate_to(
 ) -> dict[str, Any]:
     """Write the floor's tables to `out`, and say what is there.
 
-    Raises InputError where a size makes no sense.
+    Raises InputError where a size makes no sense, or another data set lies there.
     """
+    if holds_another(out):
+        raise InputError(f"--out: {out} holds a data set that was not simulated; choose another folder.")
     step(f"drawing {leads:,} leads and what became of them")
     try:
         world = simulate(leads=leads, reps=reps, seed=seed, days=days)

@@ -7,6 +7,7 @@ from typing import Any
 
 from data.errors import InputError
 from data.settings import Settings
+from data.store import roster
 from data.store.ledger import Ledger
 from pipelines.champion import champion
 from serving import follow_up
@@ -42,7 +43,13 @@ def handed_over(
     actor: str,
     clock: Callable[[], datetime],
 ) -> dict[str, Any]:
-    """The rep's open leads matched to others, each with who has it now."""
+    """The rep's open leads matched to others, each with who has it now.
+
+    Raises InputError for an unknown rep or lead.
+    """
+    with ledger.reading() as conn:
+        if rep_id not in {rep.rep_id for rep in roster.everybody(conn)}:
+            raise InputError(f"{rep_id}: no such rep is or was on the roster; check the id.")
     parts = _parts(ledger, settings, clock)
     moved = follow_up.hand_over(parts.decider, rep_id, lead_ids, reason=reason, actor=actor)
     if lead_ids is not None and (missing := sorted({*lead_ids} - {each["lead_id"] for each in moved})):

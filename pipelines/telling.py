@@ -116,6 +116,9 @@ def exported(made: dict[str, Any]) -> None:
 
 def models(made: dict[str, Any]) -> None:
     """The registered versions."""
+    if not made["models"]:
+        OUT.print("No model yet: leadmatch train --data DIR.")
+        return
     state = {True: "champion", False: ""}
     rows = [[m["version"], state[m["champion"]], m["created_at"][:19], m["run_id"]] for m in made["models"]]
     table("Models", ["version", "", "created (UTC)", "run"], rows)

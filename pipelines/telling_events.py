@@ -55,5 +55,7 @@ def acts(found: dict[str, Any]) -> None:
 
 def sources(found: dict[str, Any]) -> None:
     """Whose signed webhooks are believed."""
-    names = ["source_id", "kind", "client_id", "secrets_from"]
-    table("Sources", names, [[one[name] for name in names] for one in found["sources"]])
+    rows = [
+        [one["source_id"], one["kind"], one["client_id"], ", ".join(one["secrets_from"])] for one in found["sources"]
+    ]
+    table("Sources", ["source_id", "kind", "client_id", "secrets_from"], rows)

@@ -49,9 +49,10 @@ def swept(made: dict[str, int]) -> None:
 def handed_over(made: dict[str, Any]) -> None:
     """Who has each lead now."""
     rows = [[lead["lead_id"], lead["rep_id"] or lead["unassigned_reason"]] for lead in made["leads"]]
-    table(f"Leads of {made['rep_id']}", ["lead", "now with"], rows)
     if not rows:
         OUT.print(f"{made['rep_id']} has no open leads.")
+        return
+    table(f"Leads of {made['rep_id']}", ["lead", "now with"], rows)
 
 
 def _changed(changed: list[dict[str, Any]]) -> None:

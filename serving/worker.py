@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from data import customers
-from data.settings import Settings
+from data.settings import read_settings
 from serving import answers
 from serving.api import ScoreIn
 from serving.app import FRAMEWORK, build_app, layers
@@ -34,7 +34,7 @@ class Worker:
     """One worker's application, and its life from the start to the stop."""
 
     def __init__(self) -> None:
-        self.settings = Settings()
+        self.settings = read_settings()
         self.app = build_app()
         self._upkeep = Upkeep(self.settings, self._begin)
 

@@ -1,6 +1,7 @@
 """A backup made while the ledger is written to shows one moment of it, and comes back sound."""
 
 import json
+import shutil
 import stat
 import threading
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from sqlalchemy import func, select
 from data.errors import BusyError, InputError
 from data.store import audit, backup, checks
 from data.store.ledger import Ledger
+from data.store.lone import Caretaker
 from data.store.tables import decisions
 from pipelines import keeping
 from pipelines.cli import main
@@ -68,7 +70,7 @@ def test_a_backup_under_load_is_one_moment_and_comes_back_sound(floor, store_flo
     thread.join()
     assert made["bytes"] == out.stat().st_size
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
-    assert keeping.restored(elsewhere, out, force=False, actor="test", at=NINE)["findings"] == 0
+    assert keeping.restored(elsewhere, tmp_path, out, force=False, actor="test", at=NINE)["findings"] == 0
     restored = Ledger.open(elsewhere)
     assert before <= count(restored) <= len(written)
     restored.close()
@@ -83,9 +85,9 @@ def test_a_used_ledger_is_replaced_only_by_force(floor, tmp_path):
     floor.decide("L-2")
     url = url_of(floor.ledger)
     with pytest.raises(InputError, match="--force"):
-        keeping.restored(url, out, force=False, actor="test", at=NINE)
+        keeping.restored(url, tmp_path, out, force=False, actor="test", at=NINE)
     assert count(floor.ledger) == 2
-    keeping.restored(url, out, force=True, actor="test", at=NINE)
+    keeping.restored(url, tmp_path, out, force=True, actor="test", at=NINE)
     assert count(floor.ledger) == 1  # seen by whoever had the ledger open, too
     floor.decide("L-3")
     assert count(floor.ledger) == 2
@@ -97,7 +99,7 @@ def test_what_is_no_backup_changes_nothing(floor, tmp_path, what):
     file = tmp_path / "file"
     file.write_bytes(what)
     with pytest.raises(InputError) as caught:
-        keeping.restored(url_of(floor.ledger), file, force=True, actor="test", at=NINE)
+        keeping.restored(url_of(floor.ledger), tmp_path, file, force=True, actor="test", at=NINE)
     assert "\n" not in str(caught.value)
     assert count(floor.ledger) == 1
 
@@ -147,11 +149,32 @@ def test_the_commands(tmp_path, monkeypatch, capsys, store_floor):
 
     out = str(tmp_path / "out.backup")
     assert run("backup", "--out", out)["out"] == out
+    assert "is there already" in run("backup", "--out", out, status=2)
     assert "--force" in run("restore", out, status=2)
+    worker = Caretaker(tmp_path / "caretaker.lock")
+    assert worker.take()
+    assert "A service runs" in run("restore", out, "--force", status=1)
+    worker.give_up()
     assert run("restore", out, "--force")["findings"] == 0
+    assert [file.name for file in tmp_path.glob("out.backup*")] == ["out.backup"]
     assert "no such file" in run("restore", str(tmp_path / "none"), status=2)
     assert [act["action"] for act in run("audit", "acts")["acts"]] == ["ledger.restored", "ledger.backed_up"]
     assert run("doctor")["findings"] == []
+
+
+def test_a_bare_copy_of_a_ledger_is_restored_with_what_its_log_holds(tmp_path, store_floor):
+    ledger = Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
+    floor = store_floor.Floor(ledger)
+    floor.reps(store_floor.Rep("R-1"), store_floor.Rep("R-2"))
+    floor.decide("L-1")
+    copy = tmp_path / "odd ?#name"
+    for suffix in ("", "-wal"):
+        shutil.copy(f"{tmp_path}/ledger.db{suffix}", f"{copy}{suffix}")
+    assert copy.with_name(f"{copy.name}-wal").stat().st_size
+    floor.decide("L-2")
+    backup.restore(ledger, copy, over_a_used_one=True)
+    assert count(ledger) == 1
+    ledger.close()
 
 
 def test_a_ledger_that_somebody_holds_is_not_replaced(tmp_path, store_floor):

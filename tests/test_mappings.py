@@ -215,3 +215,8 @@ def test_the_report_is_plain_values(tmp_path):
 def test_a_file_of_something_else_is_refused_with_what_was_looked_for(tmp_path):
     with pytest.raises(InputError, match=r"no column lead_id \(looked for Id, Lead ID.*'lead_id: YOUR COLUMN'"):
         read(tmp_path, "salesforce", "account,industry\nx,y\n")
+
+
+def test_a_column_that_is_not_there_is_told_with_the_header_as_it_is(tmp_path):
+    with pytest.raises(InputError, match=r"no column lead_id.*its columns are key, name, emailAddress, phoneNumber, a"):
+        read(tmp_path, "espocrm", EXPORTS["espocrm.api"].replace("id,", "key,", 1))

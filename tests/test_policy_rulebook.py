@@ -38,6 +38,7 @@ def test_an_empty_rule_book_serves():
     ("text", "said"),
     [
         ("mode: live\nmethod: modle\n", "line 2: method: should be 'model', 'rotation'"),
+        ("method: modle\n", "; did you mean model?"),
         ("holdout:\n  trial: .5\n  live: 1.5\n", "line 3: holdout.live: should be less than or equal to 0.9"),
         ("mode: live\nholdouts:\n  live: .1\n", "line 2: holdouts: there is no such field"),
         ("prices:\n  ceiling: .5\n", "line 2: prices.ceiling: should be greater than or equal to 1"),

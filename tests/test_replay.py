@@ -192,5 +192,5 @@ def test_the_command_tries_a_file_on_the_ledger(desk, tmp_path):
     found = try_policy(desk.ledger, file, settings=settings, at=desk.now)
     assert found["replayed"] == 5
     assert found["policy"] == str(file)
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match=r"none\.yaml: there is no such file; check the path\.$"):
         try_policy(desk.ledger, tmp_path / "none.yaml", settings=settings, at=desk.now)

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,9 +13,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from data.errors import InputError
+from data.errors import InputError, RefusedError
 from data.store import keys, promotions
 from data.store.ledger import Ledger
+from pipelines.demo import demo
 from pipelines.serve import start
 from serving import bundle, signing
 from serving.bundle_store import BundleStore
@@ -318,6 +320,21 @@ def test_serve_says_as_json_where_it_is_ready_and_nothing_else(tmp_path):
         rest, _ = serving.communicate(timeout=60)
     assert (told["url"], told["workers"], told["ready"]) == (f"http://127.0.0.1:{port}", 1, True)
     assert (rest, serving.returncode) == (b"", 0)
+
+
+@pytest.mark.parametrize("begin", [lambda port: start(port=port), lambda port: demo(port=port)], ids=["serve", "demo"])
+def test_a_port_that_another_program_has_is_refused_at_once(begin, tmp_path, monkeypatch):
+    monkeypatch.setenv("LEADMATCH_HOME", str(tmp_path))
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        said = rf"^127\.0\.0\.1:{port} is taken or cannot be used \(Address already in use\); end what listens there"
+        with pytest.raises(InputError, match=said):
+            begin(port)
+
+
+def test_a_start_that_fails_names_its_log(tmp_path):
+    with pytest.raises(RefusedError, match=rf"not ready within 0 seconds; see {tmp_path}/service\.log\.$"):
+        start(port=free_port(), home=tmp_path, log=tmp_path / "service.log", ready_within_s=0)
 
 
 def test_a_killed_worker_is_replaced_and_a_killed_master_leaves_nobody(installed):

@@ -1,6 +1,7 @@
 """The main job, end to end: a history becomes a registered champion, which answers alike in batch and over HTTP."""
 
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from unittest.mock import patch
@@ -16,7 +17,7 @@ from data.roster import Rep
 from data.settings import Settings
 from data.store import promotions
 from data.store.ledger import Ledger
-from data.store.roster import read_roster
+from data.store.roster import put_reps, read_roster
 from pipelines import cli, models
 from pipelines.champion import champion
 from pipelines.check import check
@@ -27,6 +28,7 @@ from pipelines.prepare import prepare
 from pipelines.put_roster import put_roster
 from pipelines.serve import Running
 from pipelines.train import learn, train
+from tests.ports import free_port
 from training.registry import Registry
 
 CONTRACT = {"model_version", "run_id", "promoted", "grounds", "metrics", "rows", "columns", "potential"}
@@ -263,12 +265,19 @@ def test_learning_needs_no_registry_and_no_ledger(installation):
         (["model", "show"], 2, "no champion"),
         (["model", "promote", "9"], 2, "9"),
         (["model", "rollback"], 2, "no champion before"),
-        (["policy", "check", "nowhere.yaml"], 2, "nowhere.yaml"),
+        (["policy", "check", "nowhere.yaml"], 2, "nowhere.yaml: there is no such file; check the path."),
+        (["policy", "check", "."], 2, "cannot be read (Is a directory)"),
+        (["policy", "check", "modle.yaml"], 2, "modle.yaml: The rule book cannot be used: line 1: method: "),
+        (["check", "--data", "."], 2, "leadmatch: folder: leads, reps, assignments not found"),
+        (["hand-over", "R-999", "--why", "x"], 2, "R-999: no such rep"),
+        (["match", "--data", ".", "--leads", "x.csv", "--out", "m2.xlsx"], 2, "end in .csv, .csv.gz or .parquet"),
         (["simulate", "--out", "x", "--leads", "0"], 2, "leads"),
     ],
 )
 def test_wrong_input_is_one_line_and_status_two(arguments, status, says, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "modle.yaml").write_text("method: modle\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path / "folder")
     monkeypatch.setenv("LEADMATCH_HOME", str(tmp_path / "home"))
     said = CliRunner().invoke(cli.app, arguments)
     lines = [line for line in said.stderr.splitlines() if line.startswith("leadmatch: ")]
@@ -276,6 +285,75 @@ def test_wrong_input_is_one_line_and_status_two(arguments, status, says, tmp_pat
     assert len(lines) == 1
     assert says in lines[0]
     assert "Traceback" not in said.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "setting", "value", "says"),
+    [
+        (["model", "list"], "REQUEST_DEADLINE_MS", "abc", "MS: expected a valid integer, came 'abc'; correct it, or"),
+        (["demo"], "REQUEST_DEADLINE_MS", "1", "MS: expected greater than or equal to 50, came '1'; correct it, or"),
+        (["serve"], "SWEEP_SECONDS", "0", "SECONDS: expected greater than 0, came '0'; correct it, or unset it for"),
+        (["keys", "list"], "DATABASE_URL", "postgresql://me:hush", "LEADMATCH_DATABASE_URL is not a database URL"),
+        (["keys", "list"], "HOME", "/proc/nope", "/proc/nope cannot be made (No such file or directory): set LEAD"),
+        (["demo"], "HOME", "/proc/nope", "/proc/nope cannot be made"),
+        (["serve"], "HOME", "/proc/nope", "/proc/nope cannot be made"),
+    ],
+)
+def test_a_wrong_setting_is_named_in_one_line(arguments, setting, value, says, tmp_path, monkeypatch):
+    monkeypatch.setenv("LEADMATCH_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv(f"LEADMATCH_{setting}", value)
+    said = CliRunner().invoke(cli.app, arguments)
+    (line,) = said.stderr.splitlines()
+    assert said.exit_code == 2
+    assert says in line
+    assert "hush" not in line
+
+
+@pytest.mark.parametrize("command", ["serve", "demo"])
+@pytest.mark.parametrize(("port", "says"), [("0", "greater than or equal to 1"), ("70000", "equal to 65535")])
+def test_a_port_that_there_is_not_is_refused(command, port, says):
+    said = CliRunner().invoke(cli.app, [command, "--port", port])
+    assert said.exit_code == 2
+    assert "--port: must be" in said.stderr
+    assert says in said.stderr
+
+
+def test_a_key_is_made_only_for_a_rep_on_the_roster(ledger, monkeypatch):
+    monkeypatch.setenv("LEADMATCH_DATABASE_URL", ledger.url.render_as_string(hide_password=False))
+    create = ["keys", "create", "--role", "rep", "--rep"]
+    assert CliRunner().invoke(cli.app, [*create, "R-7"]).exit_code == 0  # before there is a roster
+    with ledger.writing() as tx:
+        put_reps(tx, [Rep("R-1"), Rep("R-2")], actor="test", at=datetime(2026, 3, 2, tzinfo=UTC))
+    said = CliRunner().invoke(cli.app, [*create, "R-7"])
+    assert (said.exit_code, said.stderr) == (
+        2, "leadmatch: --rep: 'R-7' is not on the roster, which has R-1, R-2; name one who is.\n",
+    )  # fmt: skip
+    assert CliRunner().invoke(cli.app, [*create, "R-2"]).exit_code == 0
+
+
+def test_a_simulated_floor_replaces_a_simulated_one_and_no_other(small_world, tmp_path):
+    simulate = ["simulate", "--leads", "300", "--reps", "4", "--out"]
+    for _ in range(2):
+        assert CliRunner().invoke(cli.app, [*simulate, str(tmp_path / "floor")]).exit_code == 0
+    save_dataset(small_world[1], tmp_path / "crm")
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "bare" / "leads.parquet").touch()
+    for theirs in ("crm", "bare"):
+        said = CliRunner().invoke(cli.app, [*simulate, str(tmp_path / theirs)])
+        assert said.exit_code == 2
+        assert "holds a data set that was not simulated; choose another folder." in said.stderr
+
+
+def test_an_empty_home_says_how_to_come_by_a_model(tmp_path, monkeypatch):
+    monkeypatch.setenv("LEADMATCH_HOME", str(tmp_path))
+    assert CliRunner().invoke(cli.app, ["model", "list"]).stdout == "No model yet: leadmatch train --data DIR.\n"
+
+
+def test_a_database_out_of_reach_is_told_in_whole_sentences(monkeypatch):
+    monkeypatch.setenv("LEADMATCH_DATABASE_URL", f"postgresql+psycopg://nobody@127.0.0.1:{free_port()}/none")
+    said = CliRunner().invoke(cli.app, ["keys", "list"])
+    assert said.exit_code == 1
+    assert re.search(r"\w\)?\. Try again in 1 s\.$", said.stderr)
 
 
 def test_every_command_shows_an_example():

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from data.store import keys, outbox
+from data.store import acts, keys, outbox
 from data.store.ledger import Ledger
+from pipelines import console
 from pipelines.cli import main
 from pipelines.doctor import examine
 
@@ -40,7 +41,15 @@ def ledger_of_home(tmp_path):
         ledger.close()
 
 
-def test_an_endpoint_from_the_command_line(run, tmp_path):
+def test_an_id_stays_whole_in_a_narrow_window(run, monkeypatch, capsys):
+    made = run("add", "https://crm.example.com/a/long/address/that/takes/its/place")
+    monkeypatch.setattr(console.OUT, "_width", 80)
+    with pytest.raises(SystemExit):
+        main(["webhooks", "list"])
+    assert made["endpoint_id"] in capsys.readouterr().out
+
+
+def test_an_endpoint_from_the_command_line(run, tmp_path, ledger_of_home):
     made = run("add", "https://crm.example.com/in", "--topics", "assigned, overridden")
     assert made["secret"].startswith("whsec_")
     file = tmp_path / "secrets" / made["endpoint_id"]
@@ -55,6 +64,8 @@ def test_an_endpoint_from_the_command_line(run, tmp_path):
     assert run("list")["webhooks"][0]["active"] is True
     assert run("dead")["dead"] == []
     assert run("replay")["replayed"] == 0
+    with ledger_of_home().reading() as conn:
+        assert "webhook.replayed" not in [act.action for act in acts.newest(conn, 9)]
     assert run("send")["waiting"] == 0
     run("remove", made["endpoint_id"])
     assert run("list")["webhooks"] == []

@@ -51,7 +51,7 @@ def in_folder(folder: Path, description: Description) -> Chosen:
     if missing:
         raise InputError(f"{DESCRIPTION}: lookups: {listed(missing)} is not in the folder; there: {_names(there)}.")
     left = [path for path in there if path not in [each for _, each in lookups]]
-    return Chosen(_completed(tables, left, folder.name, description), lookups)
+    return Chosen(_completed(tables, left, folder.resolve().name, description), lookups)
 
 
 def among(files: Sequence[Path], description: Description) -> Chosen:

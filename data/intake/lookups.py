@@ -44,7 +44,9 @@ def _shape(further: Rows, lookup: Lookup, description: Description) -> str:
             further,
             "lookups",
             [lookup.lookup_key or lookup.key],
-            Renamed({ours: (theirs,) for theirs, ours in new_names.items()}, ()),
+            Renamed(
+                tuple(map(str, further.table.columns)), {ours: (theirs,) for theirs, ours in new_names.items()}, ()
+            ),
             description,
         )
         raise AssertionError("unreachable: require raises for a column that is not there")

@@ -23,6 +23,7 @@ _IDS = frozenset({"lead_id", "rep_id"})
 class Renamed:
     """What became of a table's columns."""
 
+    header: tuple[str, ...]  # the columns as the file has them
     theirs: Mapping[str, tuple[str, ...]]  # our name -> the file's columns it was read from
     unknown: tuple[str, ...]  # columns that nothing names; they become attributes
 
@@ -39,6 +40,7 @@ def rename(rows: Rows, table: str, description: Description) -> Renamed:
     from the first column alone, for two columns may number people differently.
     """
     aliases = {**dict.fromkeys(OWN_COLUMNS[table], ()), **_aliases(table, description)}
+    header = tuple(map(str, rows.table.columns))
     by_form: dict[str, str] = {}
     for column in rows.table.columns:
         by_form.setdefault(plain(column), column)
@@ -56,7 +58,7 @@ def rename(rows: Rows, table: str, description: Description) -> Renamed:
     # Another column of the owner ("Lead Owner" beside its id) would as an attribute tell who worked the lead.
     rows.table = rows.table.drop(columns=list(_claim(by_form, other_ids)))
     _take(rows, theirs)
-    renamed = Renamed(theirs, _unknown(by_form.values(), description))
+    renamed = Renamed(header, theirs, _unknown(by_form.values(), description))
     _drop(rows, renamed, description)
     _replace(rows, renamed, description)
     for column, value in description.constants.items():
@@ -80,8 +82,8 @@ def require(rows: Rows, table: str, columns: Iterable[str], renamed: Renamed, de
             remedy = f"name it under columns: in dataset.yaml or the mapping ('{column}: YOUR COLUMN')"
         # A file without a header has cells where its column names should be: those are not repeated.
         known = [*renamed.theirs, *(name for name in rows.table.columns if name in description.types)]
-        seen = f"its columns are {listed(rows.table.columns, 20)}" if known else (
-            f"none of its {len(rows.table.columns)} columns is known, and line 1 must hold the column names"
+        seen = f"its columns are {listed(renamed.header, 20)}" if known else (
+            f"none of its {len(renamed.header)} columns is known, and line 1 must hold the column names"
         )  # fmt: skip
         raise InputError(f"{rows.files}: no column {column}{looked}; {seen}: {remedy}.")
 

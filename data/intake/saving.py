@@ -33,7 +33,7 @@ def write_dataset(dataset: "Dataset", folder: Path) -> None:
     others = [folder / f"{table}{suffix}" for table in TABLES for suffix in SUFFIXES if suffix != ".csv"]
     clash = [path.name for path in others if path.exists()]
     if clash:
-        raise InputError(f"{folder.name}: {', '.join(clash)} lies there already; choose another folder.")
+        raise InputError(f"{folder.resolve().name}: {', '.join(clash)} lies there already; choose another folder.")
     leads = dataset.leads if dataset.dated else dataset.leads.sort_values("at_days", kind="stable")
     _write_csv(_written(leads, dataset.dated), folder / "leads.csv")
     if dataset.has_reps:

@@ -5,7 +5,9 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from data.simulator.world import World
+from data.intake.reading import SUFFIXES
+from data.names import TABLES
+from data.simulator.world import DESCRIBED, World
 
 
 def write(world: World, folder: Path, *, truth: bool = False) -> None:
@@ -16,6 +18,18 @@ def write(world: World, folder: Path, *, truth: bool = False) -> None:
     if truth:
         known = world.truth
         _write_tables(folder / "truth", leads=known.leads, reps=known.reps, assignments=known.assignments)
+
+
+def holds_another(folder: Path) -> bool:
+    """Whether a data set lies there that was not simulated, or was described anew since: none to write over."""
+    described = folder / "dataset.yaml"
+    if not described.is_file():
+        return any((folder / f"{table}{suffix}").exists() for table in TABLES for suffix in SUFFIXES)
+    try:
+        said = yaml.safe_load(described.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return True
+    return not isinstance(said, dict) or {**said, "exported_at": None} != {**DESCRIBED, "exported_at": None}
 
 
 def _write_tables(folder: Path, **tables: pd.DataFrame) -> None:

@@ -17,6 +17,7 @@ from data.simulator.words import REGIONS
 TEST_DAYS = 30
 MINUTES_TO_ASSIGN = 10.0  # median, from arrival to assignment
 HIDDEN_GRADE = "hidden_grade"
+DESCRIBED = {"time_zone": "Asia/Shanghai", "currency": "CNY", "target": "won"}  # as no import leaves it
 FRESH, LOGGED = 1_000_003, 2_000_003  # keep the random streams of one world apart
 
 
@@ -50,12 +51,7 @@ class World:
 
     def description(self) -> dict[str, Any]:
         """What belongs in dataset.yaml."""
-        return {
-            "exported_at": self.exported_at.isoformat(),
-            "time_zone": "Asia/Shanghai",
-            "currency": "CNY",
-            "target": "won",
-        }
+        return {"exported_at": self.exported_at.isoformat(), **DESCRIBED}
 
     def probability(self, leads: pd.DataFrame, at: datetime | None = None) -> np.ndarray:
         """True P(convert) of each lead with each current rep at the usual load, shape (n_leads, n_reps).

@@ -24,14 +24,13 @@ def back_up(ledger: Ledger, out: Path) -> int:
 
     Raises InputError where there is such a file already, or pg_dump is needed and not found.
     """
-    if out.exists():
-        raise InputError(f"--out: {out} is there already; name another file.")
+    refuse_existing(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     unfinished = out.with_name(f".{out.name}.unfinished")
     os.close(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600))
     try:
         if ledger.sqlite_file is not None:
-            _copy(ledger.sqlite_file, unfinished)
+            _copy(_read_only(ledger.sqlite_file), unfinished)
         else:
             _postgres(ledger, "pg_dump", ["--format=custom", f"--file={unfinished}"])
         with open(unfinished, "rb") as file:
@@ -40,6 +39,12 @@ def back_up(ledger: Ledger, out: Path) -> int:
     finally:
         unfinished.unlink(missing_ok=True)
     return out.stat().st_size
+
+
+def refuse_existing(out: Path) -> None:
+    """Raise InputError where there is such a file: a backup is never written over."""
+    if out.exists():
+        raise InputError(f"--out: {out} is there already; name another file.")
 
 
 def restore(ledger: Ledger, file: Path, *, over_a_used_one: bool) -> None:
@@ -62,7 +67,7 @@ def restore(ledger: Ledger, file: Path, *, over_a_used_one: bool) -> None:
         return
     _check(file)
     with ledger.alone():
-        _copy(file, path)
+        _copy(_at_rest(file), path)
 
 
 def _kind_of(file: Path) -> bytes:
@@ -80,7 +85,7 @@ def _kind_of(file: Path) -> bytes:
 def _check(file: Path) -> None:
     """Raise InputError for a SQLite file that is damaged, or no ledger that we know."""
     try:
-        with closing(sqlite_driver.connect(f"file:{file}?mode=ro", uri=True)) as opened:
+        with closing(sqlite_driver.connect(_at_rest(file), uri=True)) as opened:
             said = opened.execute("PRAGMA integrity_check(1)").fetchone()[0]
             versions = {row[0] for row in opened.execute("SELECT version_num FROM alembic_version")}
     except sqlite_driver.DatabaseError as error:
@@ -91,10 +96,21 @@ def _check(file: Path) -> None:
         raise InputError(f"{file} has a schema that this leadmatch does not know; upgrade leadmatch first.")
 
 
-def _copy(source: Path, target: Path) -> None:
-    """SQLite's own backup: one snapshot of the source, written over the target in one transaction."""
+def _read_only(file: Path) -> str:
+    return f"{file.resolve().as_uri()}?mode=ro"
+
+
+def _at_rest(file: Path) -> str:
+    """The same for a backup: nobody writes to it, so SQLite need not lay its own files beside it to read it."""
+    log = file.with_name(f"{file.name}-wal")  # a bare copy of a ledger may have rows there
+    alone = not log.exists() or not log.stat().st_size
+    return _read_only(file) + ("&immutable=1" if alone else "")
+
+
+def _copy(source: str, target: Path) -> None:
+    """SQLite's own backup: one snapshot of the source (a URI), written over the target in one transaction."""
     with (
-        closing(sqlite_driver.connect(f"file:{source}?mode=ro", uri=True, timeout=30)) as read,
+        closing(sqlite_driver.connect(source, uri=True, timeout=30)) as read,
         closing(sqlite_driver.connect(str(target), timeout=30)) as written,
     ):
         written.execute("PRAGMA synchronous=FULL")

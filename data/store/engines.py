@@ -13,6 +13,7 @@ from sqlalchemy.pool import NullPool, PoolProxiedConnection
 
 from data.errors import InputError
 from data.store.filesystems import network_file_system
+from data.store.folders import make_folder
 from data.store.kept import Kept
 
 WAL_SAFE_SINCE = (3, 51, 3)  # before it, two connections could corrupt the file when the WAL was reset
@@ -29,7 +30,7 @@ def journal_mode(version: tuple[int, int, int]) -> str:
 
 def prepare_file(path: Path) -> None:
     """Make the ledger's file, readable by its owner alone. Raises InputError where SQLite must not run."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     if kind := network_file_system(path.parent):
         raise InputError(
             f"{path} lies on a network file system ({kind}), where SQLite's locks do not hold: "

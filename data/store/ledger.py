@@ -179,7 +179,7 @@ def _first_line(error: DBAPIError) -> str:
 def _parsed(url: str) -> URL:
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # the latter would repeat what stands where a port should: a password, say
         raise InputError("LEADMATCH_DATABASE_URL is not a database URL, such as sqlite:////srv/ledger.db.") from None
     if parsed.get_backend_name() == "postgresql":
         return parsed

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from data.errors import RefusedError
+from data.store.folders import make_folder
 
 log = logging.getLogger(__name__)
 
@@ -18,7 +19,7 @@ def alone(file: Path, what: str) -> Iterator[None]:
 
     Raises RefusedError where another process holds it; `what` names the job in the message.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(file.parent)
     number = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:
@@ -51,7 +52,7 @@ class Caretaker:
     def take(self) -> bool:
         """Whether it is this process: from now on, if it was nobody."""
         if self._number is None:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self._file.parent)
             number = os.open(self._file, os.O_RDWR | os.O_CREAT, 0o600)
             try:
                 fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)

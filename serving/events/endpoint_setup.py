@@ -95,8 +95,9 @@ def replayed(
 ) -> int:
     """How many messages that were given up are sent again."""
     again = outbox.replay(tx, at=at, endpoint_id=endpoint_id, message_id=message_id)
-    on = message_id or endpoint_id or "everything"
-    acts.note(tx, actor=actor, action="webhook.replayed", on=on, at=at, detail={"messages": again})
+    if again:
+        on = message_id or endpoint_id or "everything"
+        acts.note(tx, actor=actor, action="webhook.replayed", on=on, at=at, detail={"messages": again})
     return again
 
 

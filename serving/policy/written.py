@@ -1,5 +1,6 @@
 """The rule book as it is written: YAML that hides nothing, and the line of every field."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -43,6 +44,9 @@ def field_problem(entry: Any, lines: Lines, fields: Any) -> str:
     if entry["type"] == "extra_forbidden":
         meant = nearest(path[-1], _fields_at(fields, path[:-1]))
         message = "there is no such field" + (f"; did you mean {meant}?" if meant else "")
+    if entry["type"] == "literal_error":
+        meant = nearest(str(entry["input"]), re.findall(r"'([^']+)'", entry["ctx"]["expected"]))
+        message += f"; did you mean {meant}?" if meant else ""
     return at_line(lines, path, message)
 
 
