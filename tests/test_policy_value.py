@@ -1,5 +1,7 @@
 """Policy values: by hand, on worlds whose truth is known, for every log, and as refused where a log says too little."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -298,6 +300,9 @@ def test_thin_overlap_gets_a_bootstrap_and_says_so(rng):
     assert LEAST_EFFECTIVE <= found.overlap.effective_sample_size < 100
     assert {line.interval for line in found.lines} == {"bootstrap by days", None}
     assert [line.estimator for line in found.lines if line.headline] == ["dr"]
+    # Where the chances were guessed afterwards there is no interval to warn with, so that there is no figure either.
+    guessed = judge("always:B", replace(log, verified=False), np.tile([0.0, 1.0], (n, 1)), rng)
+    assert guessed.refused.endswith("; 100 are the least for a figure.")
 
 
 def test_the_policy_in_force_reproduces_the_observed_mean(rng):

@@ -39,6 +39,11 @@ class Log:
     everyone: np.ndarray | None = None  # (n, n_reps), the whole logged vector where it is known
     cluster: np.ndarray | None = None  # int (n_reps,), clusters of like reps, from other data
 
+    @property
+    def least(self) -> float:
+        """Leads' worth of evidence below which there is no figure; more where no interval warns of a poor one."""
+        return LEAST_EFFECTIVE if self.verified else NORMAL_EFFECTIVE
+
     def take(self, rows: np.ndarray) -> "Log":
         """The same with only the rows given."""
         arrays = ("converted", "chosen", "logged", "predicted", "block")
@@ -104,7 +109,7 @@ def judge(name: str, log: Log, target: np.ndarray, rng: np.random.Generator, row
     lines = [
         _line(estimator, estimator == headline, one, by[estimator], part, rng)
         for estimator, one in scores.items()
-        if effective_sample_size(by[estimator]) >= LEAST_EFFECTIVE
+        if effective_sample_size(by[estimator]) >= log.least
     ]
     if not any(line.headline for line in lines):
         return _refused(name, log, found)
@@ -141,24 +146,24 @@ def difference(
     first, second = (policy.headline if clusters else policy.by_rep for policy in (one, over))
     common = ~(np.isnan(first.values) | np.isnan(second.values))
     weights = [first.weight[common], second.weight[common]]
-    if not common.any() or min(effective_sample_size(weight) for weight in weights) < LEAST_EFFECTIVE:
+    if not common.any() or min(effective_sample_size(weight) for weight in weights) < log.least:
         return None
     gap = (first.values - second.values)[common]
     found = estimate(gap) if all(_dense(weight) for weight in weights) else bootstrapped(gap, log.block[common], rng)
     return found if log.verified else found.without_interval()
 
 
-def too_little(found: Overlap) -> str:
+def _too_little(found: Overlap, least: float) -> str:
     """Why no number is given, in a sentence."""
     return (
         f"{TOO_LITTLE}: these {found.rows:,} leads tell as much of it as {found.effective_sample_size:.0f} given out "
-        f"by the policy itself would; {LEAST_EFFECTIVE:.0f} are the least for a figure."
+        f"by the policy itself would; {least:.0f} are the least for a figure."
     )
 
 
 def _refused(name: str, log: Log, found: Overlap) -> Judged:
     nothing = Scores(*np.full((2, len(log.converted)), np.nan))
-    return Judged(name, (), found, nothing, nothing, refused=too_little(found))
+    return Judged(name, (), found, nothing, nothing, refused=_too_little(found, log.least))
 
 
 def _line(
