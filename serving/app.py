@@ -17,6 +17,7 @@ from data.settings import Settings
 from data.store.keys import Key
 from serving import gauges, metrics
 from serving.auth import ANYONE, Gate, Rule, Rules, keys_of
+from serving.described import described
 from serving.guard import Bodies, Guard, Limits
 from serving.pages.late import LatePages
 from serving.parts import Parts
@@ -60,10 +61,20 @@ STARTED_WITHIN_S = 1.5  # that a request waits for its worker
 LONG_PATHS = frozenset({"/v1/assign/batch"})  # a thousand leads must not stand between one lead and its answer
 
 
+class Application(FastAPI):
+    """The application, which describes its errors as they are sent."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The description at `/openapi.json`."""
+        if self.openapi_schema is None:
+            self.openapi_schema = described(super().openapi(), RULES)
+        return self.openapi_schema
+
+
 def build_app() -> FastAPI:
     """The application; it answers 503 until `state.parts` are set, and `state.later` is to be called after that."""
     bearer = Security(HTTPBearer(auto_error=False))
-    app = FastAPI(title="leadmatch", docs_url=None, redoc_url=None, redirect_slashes=False)
+    app = Application(title="leadmatch", docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.parts = None
     app.state.later = []
     for routes in ROUTES:

@@ -352,3 +352,71 @@ def test_openapi_describes_every_route_of_ours(shared_desk):
     paths = {(method.upper(), path) for path, methods in told["paths"].items() for method in methods}
     assert paths == {rule for rule in RULES if rule[1].startswith("/v1/")}
     assert told["paths"]["/v1/assign"]["post"]["security"] == [{"HTTPBearer": []}]
+
+
+def fits(description, schema, value):
+    import jsonschema_rs
+
+    whole = {**schema, "components": description["components"]}
+    return [error.message for error in jsonschema_rs.validator_for(whole).iter_errors(value)]
+
+
+def test_no_route_declares_an_error_that_is_not_sent_and_each_its_own_problems(shared_desk):
+    told = shared_desk.call("GET", "/openapi.json", role=None).json()
+    assert not [name for name in told["components"]["schemas"] if "ValidationError" in name]
+    for path, operations in told["paths"].items():
+        for method, operation in operations.items():
+            problems = {status: said for status, said in operation["responses"].items() if status != "200"}
+            assert {"401", "503"} <= set(problems), (method, path)
+            for said in problems.values():
+                assert list(said["content"]) == ["application/problem+json"]
+                assert said["content"]["application/problem+json"]["schema"] == {"$ref": "#/components/schemas/Problem"}
+
+
+REFUSED = [
+    ("POST", "/v1/assign", {"lead": {}}, {}, 422),
+    ("POST", "/v1/assign", b"{", {}, 400),
+    ("POST", "/v1/assign", {"lead": {"lead_id": "L", "note": "x" * 70_000}}, {}, 413),
+    ("POST", "/v1/assign", b"a=1", {"headers": {"Content-Type": "text/plain"}}, 415),
+    ("POST", "/v1/assign", {"lead": {"lead_id": "L"}}, {"headers": {"Idempotency-Key": "a b"}}, 422),
+    ("POST", "/v1/score", {"lead": {}}, {"role": None}, 401),
+    ("PUT", "/v1/reps", {"reps": []}, {}, 403),
+    ("PATCH", "/v1/reps/{rep_id}", {"capacity": 1}, {"role": "manager"}, 404),
+    ("GET", "/v1/decisions/{decision_id}", None, {}, 404),
+    ("GET", "/v1/decisions", None, {"limit": "many"}, 422),
+    ("GET", "/v1/reports/lift", None, {"role": "manager", "since": "yesterday"}, 422),
+    ("GET", "/v1/policy", None, {"version": "99"}, 404),
+    ("POST", "/v1/model/rollback", {"expected": "7", "why": "a test"}, {"role": "admin"}, 409),
+    ("POST", "/v1/hooks/{source_id}", {}, {"role": None}, 401),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "given_", "status"), REFUSED)
+def test_a_problem_is_as_the_description_says(shared_desk, method, path, body, given_, status):
+    told = shared_desk.call("GET", "/openapi.json", role=None).json()
+    answer = shared_desk.call(method, path.replace("{", "").replace("}", ""), body, **given_)
+    assert answer.status_code == status, answer.text
+    said = told["paths"][path][method.lower()]["responses"][str(status)]["content"]
+    assert fits(told, said[answer.headers["content-type"]]["schema"], answer.json()) == []
+
+
+def test_a_decision_and_a_score_are_as_the_description_says(desk):
+    told = desk.call("GET", "/openapi.json", role=None).json()
+
+    def asked(path, body):
+        answer = desk.call("POST", path, body)
+        assert answer.status_code == 200, answer.text
+        schema = told["paths"][path]["post"]["responses"]["200"]["content"]["application/json"]["schema"]
+        assert fits(told, schema, {}) != []
+        assert fits(told, schema, answer.json()) == []
+        return answer.json()
+
+    lead = {"industry": "retail", "company_size": 40}
+    assert asked("/v1/assign", {"lead": {"lead_id": "L-0", **lead}})["rep_id"] is None
+    desk.roster(*REPS)
+    assert asked("/v1/assign", {"lead": {"lead_id": "L-1", **lead}})["over"]
+    assert asked("/v1/assign", {"lead": {"lead_id": "L-2", **lead}, "dry_run": True})["decision_id"] is None
+    assert asked("/v1/score", {"lead": {"lead_id": "L-1", **lead}})["lead_reasons"]
+    desk.load(None)
+    assert asked("/v1/assign", {"lead": {"lead_id": "L-3", **lead}})["degraded"]
+    assert asked("/v1/score", {"lead": {"lead_id": "L-3", **lead}})["reps"]
