@@ -139,7 +139,7 @@ def described(found: dict[str, Any], rules: Rules) -> dict[str, Any]:
     components = found["components"]["schemas"]
     for name in UNLISTED:
         components.pop(name, None)
-    kinds = [Problem, *ANSWERS.values()]
+    kinds: list[type[BaseModel]] = [Problem, *ANSWERS.values()]
     _, schemas = models_json_schema([(kind, "serialization") for kind in kinds], ref_template=REF)
     components |= schemas["$defs"]
     for path, operations in found["paths"].items():
