@@ -2,6 +2,8 @@
 
 import os
 import socket
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -254,3 +256,12 @@ def test_a_store_that_is_no_database_is_one_clear_error(tmp_path):
     (tmp_path / "mlflow.db").write_bytes(b"not a database, but as long as one's first lines")
     with pytest.raises(RegistryError, match="not an SQLite database"):
         Registry(tmp_path).versions()
+
+
+def test_a_download_draws_no_progress_bars_from_the_command_line():
+    code = (
+        "import pipelines.cli; from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR as bars\n"
+        "raise SystemExit(bars.get())"
+    )
+    given = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    assert subprocess.run([sys.executable, "-c", code], env=given, check=False).returncode == 0

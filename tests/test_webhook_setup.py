@@ -8,7 +8,7 @@ import pytest
 
 from data.store import acts, keys, outbox
 from data.store.ledger import Ledger
-from pipelines import console
+from pipelines import console, telling_events
 from pipelines.cli import main
 from pipelines.doctor import examine
 
@@ -47,6 +47,12 @@ def test_an_id_stays_whole_in_a_narrow_window(run, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         main(["webhooks", "list"])
     assert made["endpoint_id"] in capsys.readouterr().out
+
+
+def test_the_secrets_of_a_source_are_listed_with_commas(capsys):
+    places = {"secrets_from": ("env:OLD", "env:NEW")}
+    telling_events.sources({"sources": [{"source_id": "src_1", "kind": "standard", "client_id": "crm", **places}]})
+    assert "env:OLD, env:NEW" in capsys.readouterr().out
 
 
 def test_an_endpoint_from_the_command_line(run, tmp_path, ledger_of_home):
