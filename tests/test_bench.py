@@ -42,7 +42,6 @@ def test_a_ratio_has_fallen_under_half_of_the_recorded_one():
         {"case": "x", "against": "y", "ratio": 4.9},
         {"case": "x", "against": "z", "ratio": 5.1},
         {"case": "new", "against": "y", "ratio": 0.1},
-        {"case": "start"},
     ]
     known = {"x / y": 10.0, "x / z": 10.0}
     assert job.fallen(cases, known) == [{"case": "x / y", "ratio": 4.9, "recorded": 10.0}]
@@ -54,14 +53,14 @@ def test_the_record_names_cases_and_ratios():
 
 def test_starts_are_told_by_their_median_and_range(capsys):
     case = starting._case("start", [(3.0, 1.5), (1.0, 0.5), (2.5, 2.0)])
-    telling.told({"machine": {"compiled": True}, "cases": [case], "growth": [], "fallen": []})
+    telling.told({"machine": {"compiled": True}, "cases": [], "alone": [case], "growth": [], "fallen": []})
     said = "start: 2.50 s (1.00 s to 3.00 s of 3 starts; 1.50 s of processor time)"
     assert said in capsys.readouterr().out
 
 
 def test_memory_is_told_in_its_own_unit(capsys):
     case = {"case": "memory", "unit": "MB resident", "ours_mb": 123.4}
-    telling.told({"machine": {"compiled": True}, "cases": [case], "growth": [], "fallen": []})
+    telling.told({"machine": {"compiled": True}, "cases": [], "alone": [case], "growth": [], "fallen": []})
     assert "memory: 123 MB resident" in capsys.readouterr().out
 
 

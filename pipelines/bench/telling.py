@@ -10,15 +10,14 @@ def told(made: dict[str, Any]) -> None:
     rows = [
         [each["case"], each["against"], _time(each["ours_us"]), _time(each["other_us"]), f"{each['ratio']:.3g}x"]
         for each in made["cases"]
-        if "ratio" in each
     ]
     if not made["machine"]["compiled"]:
         OUT.print("Not compiled when it was installed, for want of a C compiler: numpy does the arithmetic.")
     table("In turn, medians", ["what", "against", "ours", "other", "other / ours"], rows)
-    for each in made["cases"]:
+    for each in made["alone"]:
         if "ours_mb" in each:
             OUT.print(f"{each['case']}: {each['ours_mb']:.0f} {each['unit']}")
-        elif "ratio" not in each:
+        else:
             tail = f", p99 {_time(each['p99_us'])}, {each['tail']:.1f} times the p50" if "tail" in each else ""
             OUT.print(f"{each['case']}: {_time(each['ours_us'])}{tail}{_of_several(each)}")
     for each in made["growth"]:
