@@ -219,7 +219,7 @@ def _checked(name: str, value: str) -> Any:
 def _checked_key(key: str | None) -> str | None:
     if key is not None and not KEY.fullmatch(key):
         error = FieldError("Idempotency-Key", "must have 1 to 255 visible ASCII characters")
-        raise Problem(422, "The Idempotency-Key cannot be used.", [error])
+        raise Problem(400, "The Idempotency-Key cannot be used.", [error])
     return key
 
 
