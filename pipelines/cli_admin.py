@@ -106,10 +106,12 @@ def keys_create(
     now = datetime.now(UTC)
     ends = now + timedelta(days=days) if days else None
     with ledger() as book, book.writing() as tx:
-        if rep is not None and (known := read_roster(tx).ids) and rep not in known:
-            raise InputError(f"--rep: {rep!r} is not on the roster, which has {listed(known)}; name one who is.")
+        known = read_roster(tx).ids
         made = store.create(tx, role=role, label=label or role, client_id=client, rep_id=rep, at=now, expires_at=ends)
         token = sessions.make_link(tx, made.id, expires_at=now + LINK_LASTS) if link else None
+    if rep is not None and known and rep not in known:  # she may be about to begin
+        said = f"{rep!r} is not on the roster yet, which has {listed(known)}; her key opens nothing of theirs"
+        typer.echo(f"leadmatch: --rep: {said}.", err=True)
     told = {"id": made.id, "key": made.key, "role": made.role}
     if token is not None:
         told["link"] = f"{settings().public_url.rstrip('/')}/sign-in/{token}"
