@@ -110,7 +110,7 @@ def keys_create(
         made = store.create(tx, role=role, label=label or role, client_id=client, rep_id=rep, at=now, expires_at=ends)
         token = sessions.make_link(tx, made.id, expires_at=now + LINK_LASTS) if link else None
     if rep is not None and known and rep not in known:  # she may be about to begin
-        said = f"{rep!r} is not on the roster yet, which has {listed(known)}; her key opens nothing of theirs"
+        said = f"{rep!r} is not on the roster yet, which has {listed(known)}; she gets no leads before"
         typer.echo(f"leadmatch: --rep: {said}.", err=True)
     told = {"id": made.id, "key": made.key, "role": made.role}
     if token is not None:
