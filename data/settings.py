@@ -21,7 +21,7 @@ class Settings(BaseSettings):
         4_194_304, ge=1_024, description="The same for /v1/assign/batch, /v1/outcomes and /v1/reps."
     )
     lock_timeout_ms: int = Field(1_500, ge=10, description="How long a writer waits for the ledger before 503.")
-    requests_at_once: int = Field(4, ge=1, description="Requests that one worker works on at once; others queue.")
+    requests_at_once: int = Field(2, ge=1, description="Leads that one worker scores or assigns at once; others queue.")
     one_core: bool = Field(True, description="Each worker answers on one processor core (Linux); others do the rest.")
     queue_wait_ms: int = Field(20, ge=1, description="A wait in the queue that is always allowed.")
     queue_burst: int = Field(

@@ -1,7 +1,7 @@
 """Who may begin now, who waits a moment, and who is turned away: nobody is answered late.
 
 A service that accepts everything answers everybody late, and then nobody in time. This one lets so many requests
-work at once; as many wait, and more while their wait is short; a burst may wait longer, but no burst lasts for ever:
+work at once; some wait, and more while their wait is short; a burst may wait longer, but no burst lasts for ever:
 once its credit is used up, whoever does not get a slot within some milliseconds is told to come back. Told at once,
 clients that do not pause would ask again at once, and a few of them would keep the service busy turning them away.
 """
@@ -26,14 +26,22 @@ class Lane:
     """Slots for the requests under way and the queue before them. For one event loop."""
 
     def __init__(
-        self, *, slots: int, short_s: float, burst: int, clock: Callable[[], float] = time.monotonic
+        self,
+        *,
+        slots: int,
+        short_s: float,
+        burst: int,
+        patient: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """An empty lane.
 
-        slots : requests at work at once, and as many may wait until their deadline; short_s : a wait always allowed;
-        burst : requests that may wait longer, up to their own deadline, where they have to expect it.
+        slots : requests at work at once; patient : how many may wait until their deadline, as many as there are slots
+        if not told; short_s : a wait always allowed; burst : requests that may wait longer, up to their own deadline,
+        where they have to expect it.
         """
         self._slots = slots
+        self._patient = slots if patient is None else patient
         self._short_s = short_s
         self._burst = burst
         self._clock = clock
@@ -69,7 +77,7 @@ class Lane:
         """How long whoever joins the queue now may stay there; the longer ones take from the burst's credit."""
         left_s = max(deadline - self._clock(), 0.0)
         expected_s = (len(self._waiting) + 1) * self._hold_s / self._slots
-        if len(self._waiting) < self._slots or expected_s <= self._short_s:
+        if len(self._waiting) < self._patient or expected_s <= self._short_s:
             return left_s
         if self._credit < 1.0 or expected_s > left_s:
             return min(TOLD_AFTER_S, self._short_s, left_s)

@@ -24,7 +24,7 @@ from serving.parts import Parts
 from serving.problems import MEDIA_TYPE, Problem, invalid, problem_of, retry_later
 from serving.quotas import FailedTries, Quota
 from serving.routes import customers, decisions, hooks, model, pool, privacy, replay, reports, roster, rules, webhooks
-from serving.routes.quick import Quick
+from serving.routes.quick import ANSWERS, Quick
 
 OPEN: Rules = {
     ("GET", "/openapi.json"): ANYONE,
@@ -97,7 +97,8 @@ def layers(app: FastAPI, settings: Settings) -> list[tuple[type, dict[str, Any]]
         batch_paths=BATCH_PATHS,
         deadline_s=settings.request_deadline_ms / 1000,
         object_paths=frozenset({"/score"}),
-        slots=settings.requests_at_once,
+        lead_paths=ANSWERS.keys(),
+        lead_slots=settings.requests_at_once,
         short_wait_s=settings.queue_wait_ms / 1000,
         burst=settings.queue_burst,
         long_paths=LONG_PATHS,

@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from anyio import to_thread
@@ -22,6 +23,7 @@ REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 WITH_BODY = ("POST", "PUT", "PATCH")
 TIMEOUT_S = 30.0  # longer than any deadline of ours: whoever is cut off here does not know what became of the request
 LONG_WAIT_S = 10.0  # for a slot of those that take seconds
+PATIENT = 2  # calls of leads that may wait for each slot: fewer, and a few callers that never pause are turned away
 LARGE_BYTES = 65_536  # above this, parsing moves to a thread: it would hold up everybody else
 
 
@@ -35,9 +37,11 @@ class Limits:
     deadline_s: float
     object_paths: Collection[str] = ()  # where another framework reads the body, and would log what is no object
     read_s: float = 5.0  # a slow body gets no longer than this
-    slots: int = 16  # requests at work at once
+    slots: int = 4  # requests at work at once
     short_wait_s: float = 0.02  # a wait for a slot that is always allowed
     burst: int = 100  # requests that may wait longer, before it has to calm down
+    lead_paths: Collection[str] = ()  # the calls of every lead have slots of their own: no table stands in their way
+    lead_slots: int = 2
     long_paths: Collection[str] = ()  # those that take seconds have slots of their own, as their deadlines are long
     long_slots: int = 2
     always_answered: Collection[str] = ("/livez", "/readyz", "/healthz", "/metrics")
@@ -100,8 +104,11 @@ class Bodies:
     def __init__(self, app: ASGIApp, *, limits: Limits) -> None:
         self._app = app
         self._limits = limits
-        self._lane = Lane(slots=limits.slots, short_s=limits.short_wait_s, burst=limits.burst)
-        self._long_lane = Lane(slots=limits.long_slots, short_s=LONG_WAIT_S, burst=0)
+        short = partial(Lane, short_s=limits.short_wait_s, burst=limits.burst)
+        self._lane = short(slots=limits.slots)
+        lead_lane = short(slots=limits.lead_slots, patient=PATIENT * limits.lead_slots)
+        long_lane = Lane(slots=limits.long_slots, short_s=LONG_WAIT_S, burst=0)
+        self._lanes = dict.fromkeys(limits.lead_paths, lead_lane) | dict.fromkeys(limits.long_paths, long_lane)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with its body read, or raise the Problem that answers it."""
@@ -117,7 +124,7 @@ class Bodies:
             body = await self._body(scope["path"], headers, receive)
             receive = _replayed(body, receive)
         is_long = scope["path"] in self._limits.long_paths
-        lane = self._long_lane if is_long else self._lane
+        lane = self._lanes.get(scope["path"], self._lane)
         async with lane.slot(time.monotonic() + LONG_WAIT_S if is_long else scope["state"]["deadline"]):
             if body is not None:  # not read for those who are turned away
                 scope["state"]["body"] = await self._value(scope["path"], body)

@@ -102,6 +102,15 @@ def test_who_would_wait_longer_than_is_allowed_is_turned_away_soon():
     visited(story)
 
 
+def test_so_many_may_wait_until_their_deadline_whatever_they_have_to_expect():
+    async def story(visitors):
+        tasks = [await visitors.come(number) for number in range(6)]
+        assert await visitors.turned_away(tasks) == [False] * 4 + [True] * 2
+        assert [await visitors.leave(seconds=1.0) for _ in range(4)] == [0, 1, 2, 3]
+
+    visited(story, patient=3, short_s=0.0)
+
+
 def test_a_slot_that_comes_sooner_than_expected_is_taken():
     async def story(visitors):
         tasks = [await visitors.come(number) for number in range(4)]
@@ -339,18 +348,22 @@ def test_a_key_over_its_quota_gets_429_and_the_others_do_not(tmp_path):
     desk.close()
 
 
-def test_a_batch_under_way_leaves_the_slots_to_the_others():
+@pytest.mark.parametrize(("under_way", "comes"), [("/long", "/short"), ("/short", "/lead"), ("/long", "/lead")])
+def test_a_call_under_way_leaves_the_slots_of_the_other_kinds_to_them(under_way, comes):
     from serving.guard import Bodies, Limits
 
-    limits = Limits(100, 100, (), 2.0, slots=1, short_wait_s=0.001, burst=0, long_paths={"/long"}, long_slots=1)
+    lanes = {"slots": 1, "lead_paths": {"/lead"}, "lead_slots": 1, "long_paths": {"/long"}, "long_slots": 1}
+    limits = Limits(100, 100, (), 2.0, short_wait_s=0.001, burst=0, **lanes)
     served = []
 
     async def app(scope, receive, send):
         served.append(scope["path"])
-        if scope["path"] == "/long":
-            await doors({**short, "state": {}}, None, None)
+        if scope["path"] == under_way:
+            await doors(asked(comes), None, None)
 
-    short = {"type": "http", "method": "GET", "path": "/short", "headers": []}
+    def asked(path):
+        return {"type": "http", "method": "GET", "path": path, "headers": [], "state": {}}
+
     doors = Bodies(app, limits=limits)
-    asyncio.run(doors({**short, "path": "/long", "state": {}}, None, None))
-    assert served == ["/long", "/short"]
+    asyncio.run(doors(asked(under_way), None, None))
+    assert served == [under_way, comes]
