@@ -31,6 +31,7 @@ class Lane:
         slots: int,
         short_s: float,
         burst: int,
+        waited: Callable[[float], None],
         patient: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -38,12 +39,13 @@ class Lane:
 
         slots : requests at work at once; patient : how many may wait until their deadline, as many as there are slots
         if not told; short_s : a wait always allowed; burst : requests that may wait longer, up to their own deadline,
-        where they have to expect it.
+        where they have to expect it; waited : is told each one's seconds in the queue, whether a slot came or not.
         """
         self._slots = slots
         self._patient = slots if patient is None else patient
         self._short_s = short_s
         self._burst = burst
+        self._waited = waited
         self._clock = clock
         self._busy = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -87,6 +89,7 @@ class Lane:
     async def _wait(self, deadline: float) -> None:
         longest_s = self._longest_wait(deadline)
         turn = asyncio.get_running_loop().create_future()
+        begun = self._clock()
         self._waiting.append(turn)
         try:
             async with asyncio.timeout(longest_s):
@@ -97,6 +100,8 @@ class Lane:
         except asyncio.CancelledError:
             self._leave(turn)
             raise
+        finally:
+            self._waited(self._clock() - begun)
 
     def _leave(self, turn: asyncio.Future[None]) -> None:
         """Give up a place in the queue, or the slot that came at the very moment."""

@@ -105,9 +105,13 @@ class Bodies:
         self._app = app
         self._limits = limits
         short = partial(Lane, short_s=limits.short_wait_s, burst=limits.burst)
-        self._lane = short(slots=limits.slots)
-        lead_lane = short(slots=limits.lead_slots, patient=PATIENT * limits.lead_slots)
-        long_lane = Lane(slots=limits.long_slots, short_s=LONG_WAIT_S, burst=0)
+        self._lane = short(slots=limits.slots, waited=partial(metrics.waited, "other"))
+        lead_lane = short(
+            slots=limits.lead_slots, patient=PATIENT * limits.lead_slots, waited=partial(metrics.waited, "lead")
+        )
+        long_lane = Lane(
+            slots=limits.long_slots, short_s=LONG_WAIT_S, burst=0, waited=partial(metrics.waited, "batch")
+        )
         self._lanes = dict.fromkeys(limits.lead_paths, lead_lane) | dict.fromkeys(limits.long_paths, long_lane)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -15,11 +15,15 @@ __all__ = [
     "request_done",
     "rolled_back",
     "told",
+    "waited",
 ]
 
 SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 REQUESTS = Counter("leadmatch_requests", "Requests answered.", ["method", "route", "status"])
 REQUEST_SECONDS = Histogram("leadmatch_request_seconds", "Time to answer.", ["route"], buckets=SECONDS)
+QUEUE_SECONDS = Histogram(
+    "leadmatch_queue_seconds", "Time in the queue of those who had to wait for a slot.", ["kind"], buckets=SECONDS
+)
 DECISIONS = Counter("leadmatch_decisions", "Decisions made.", ["arm", "assigned", "degraded"])
 REPLAYS = Counter("leadmatch_replays", "Stored answers sent again.")
 TOLD = Counter("leadmatch_webhook_attempts", "Attempts to tell somebody something.", ["kind", "topic", "arrived"])
@@ -38,6 +42,11 @@ def request_done(method: str, route: str, status: int, seconds: float) -> None:
 def _requests(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
     """The counter of such requests and the times of their route; to look them up takes longer than to count."""
     return REQUESTS.labels(method, route, str(status)), REQUEST_SECONDS.labels(route)
+
+
+def waited(kind: str, seconds: float) -> None:
+    """Count a request that was in the queue before it got a slot or was turned away. kind : lead, batch or other."""
+    QUEUE_SECONDS.labels(kind).observe(seconds)
 
 
 def decided(arm: str, *, assigned: bool, degraded: bool) -> None:

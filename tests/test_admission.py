@@ -66,7 +66,8 @@ def visited(story, **lane):
 
     async def tell():
         asyncio.get_running_loop().time = clock  # a wait ends when the story says so
-        visitors = Visitors(Lane(**{"slots": 1, "short_s": SHORT_S, "burst": 0, **lane}, clock=clock), clock)
+        told = {"slots": 1, "short_s": SHORT_S, "burst": 0, "waited": lambda seconds: None, **lane}
+        visitors = Visitors(Lane(**told, clock=clock), clock)
         await story(visitors)
         while visitors.inside:
             await visitors.leave()
@@ -109,6 +110,20 @@ def test_so_many_may_wait_until_their_deadline_whatever_they_have_to_expect():
         assert [await visitors.leave(seconds=1.0) for _ in range(4)] == [0, 1, 2, 3]
 
     visited(story, patient=3, short_s=0.0)
+
+
+def test_the_time_in_the_queue_is_told_of_all_who_had_to_wait_and_of_nobody_else():
+    waits = []
+
+    async def story(visitors):
+        tasks = [await visitors.come(number) for number in range(4)]  # at work, two who wait, and one too many
+        assert (await visitors.turned_away(tasks)).count(True) == 1
+        assert waits == pytest.approx([SHORT_S])
+        await visitors.leave(seconds=0.5)
+        await visitors.leave(seconds=0.5)
+
+    visited(story, waited=waits.append)
+    assert waits == pytest.approx([SHORT_S, SHORT_S + 0.5, SHORT_S + 1.0])
 
 
 def test_a_slot_that_comes_sooner_than_expected_is_taken():

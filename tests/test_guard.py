@@ -7,6 +7,7 @@ import logging
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 
 from serving.guard import Bodies, Guard, Limits
 from serving.logs import JsonLines
@@ -229,6 +230,11 @@ def test_a_request_without_a_body_needs_no_media_type():
     assert Connection(b"", method="GET", headers={"content-type": None}).through(guarded()).status == 200
 
 
+def queued(kind):
+    """Requests of a kind that were in the queue so far, as /metrics tells it."""
+    return REGISTRY.get_sample_value("leadmatch_queue_seconds_count", {"kind": kind}) or 0.0
+
+
 def test_no_more_than_so_many_are_under_way():
     limits = Limits(100, 100, (), 2.0, slots=1, short_wait_s=0.001, burst=0, always_answered=("/livez",))
 
@@ -241,9 +247,10 @@ def test_no_more_than_so_many_are_under_way():
             outcomes.extend([second, health])
         await echo(scope, receive, send)
 
-    outcomes = []
+    outcomes, counted = [], queued("other")
     app = guarded(busy, limits)
     assert Connection(b"{}", path="/outer").through(app).status == 200
+    assert queued("other") == counted + 1
     refused, health = outcomes
     assert refused.status == 503
     assert refused.headers["retry-after"] in ("1", "2", "3")
