@@ -13,6 +13,7 @@ from playwright.sync_api import sync_playwright
 
 from data.store import keys, sessions
 from serving.pages import visitor
+from tests.browser.going import sent
 from tests.ports import free_port
 
 CHROMIUM = "/usr/bin/chromium"
@@ -84,8 +85,9 @@ def patience():
         yield
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stage(tmp_path_factory, small_model, desk_class):
+    """One of its own for each file: what one file's tests leave behind is nothing to another's."""
     made = stage_class(desk_class)(f"sqlite:///{tmp_path_factory.mktemp('stage')}/ledger.db", small_model)
     made.fill()
     yield made
@@ -127,7 +129,7 @@ def person(stage, browser):
         page.on("request", lambda asked: None if asked.url.startswith(stage.url) else problems.append(asked.url))
         if role:
             page.goto(stage.link(role, rep_id))
-            page.click("button.primary")
+            sent(page, "button.primary")
         return page
 
     come.problems = problems

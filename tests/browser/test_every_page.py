@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from data.store import listing
+from tests.browser.going import sent
 
 AXE = (Path(__file__).parent.parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
 PAGES = {
@@ -45,7 +46,7 @@ def signed_in(stage, browser):
         page.on("pageerror", lambda error, to=problems: to.append(str(error)))
         page.on("request", lambda asked, to=problems: to.append(asked.url) if stage.url not in asked.url else None)
         page.goto(stage.link())
-        page.click("button.primary")
+        sent(page, "button.primary")
         opened[language] = (page, problems)
     return opened
 
@@ -84,7 +85,7 @@ def test_a_theme_has_contrast_enough(stage, signed_in, decision_id, theme):
 def test_the_first_pages_of_an_empty_service_say_what_to_do(empty_stage, browser):
     page = browser.new_context(locale="en-GB").new_page()
     page.goto(empty_stage.link())
-    page.click("button.primary")
+    sent(page, "button.primary")
     assert "leadmatch roster put" in page.inner_text(".empty")
     page.context.close()
 
@@ -109,7 +110,7 @@ def test_a_filter_that_fits_hardly_anything_is_followed_back_page_by_page(stage,
         assert "Nothing fits since" in page.inner_text(".empty h2")
         page.evaluate(AXE)
         assert page.evaluate(SERIOUS) == []
-        page.click("text=Look further back")
+        sent(page, "text=Look further back")
         seen += 1
     assert seen == 2  # of 24 decisions
     assert page.inner_text(".empty h2") == "No assignment fits these filters"

@@ -13,6 +13,7 @@ from serving import model_desk
 from serving.pages import rule_book, team, visitor
 from serving.pages.worth import METHODS
 from serving.reports import desk
+from tests.browser.going import sent
 
 PAGES = ("/worth", "/team", "/team/R-1", "/sources", "/model")
 LANGUAGES, WIDTHS = ("en", "zh"), (1440, 1280, 390)
@@ -148,7 +149,7 @@ def test_an_absence_set_here_keeps_leads_away(stage, person):
     today = datetime.now(UTC).date()
     page.fill("input[name=from]", (today - timedelta(days=2)).isoformat())
     page.fill("input[name=until]", (today + timedelta(days=5)).isoformat())
-    page.click("form:has(input[name=from]) button")
+    sent(page, "form:has(input[name=from]) button")
     rep = next(each for each in stage.call("GET", "/v1/reps").json()["reps"] if each["rep_id"] == "R-1")
     assert rep["absent_until"] is not None
     told = stage.assign("F-away", industry="retail").json()
@@ -156,7 +157,7 @@ def test_an_absence_set_here_keeps_leads_away(stage, person):
     page.goto(f"{stage.url}/team")
     assert page.locator(".calendar-row a").first.inner_text() == "王伟"
     page.goto(f"{stage.url}/team/R-1")
-    page.click("text=Back now")
+    sent(page, "text=Back now")
     rep = next(each for each in stage.call("GET", "/v1/reps").json()["reps"] if each["rep_id"] == "R-1")
     assert rep["absent_until"] is None
 
@@ -233,7 +234,7 @@ def test_an_empty_floor_says_what_to_do(stage_kind, tmp_path, browser):
     with contextlib.closing(empty), contextlib.closing(browser.new_context(locale="en-GB")) as context:
         page = context.new_page()
         page.goto(empty.link("manager"))
-        page.click("button.primary")
+        sent(page, "button.primary")
         for path, command in (
             ("/worth", "leadmatch plan"),
             ("/team", "leadmatch roster put"),

@@ -2,24 +2,26 @@
 
 import pytest
 
+from tests.browser.going import sent
+
 
 def test_a_link_signs_in_once(stage, person):
     link = stage.link("manager")
     page = person(None)
     page.goto(link)
     page.goto(link)  # a preview of the link uses nothing up
-    page.click("button.primary")
+    sent(page, "button.primary")
     assert page.url == f"{stage.url}/assignments"
     other = person(None)
     other.goto(link)
-    other.click("button.primary")
+    sent(other, "button.primary")
     assert "used before" in other.inner_text("[role=alert]")
 
 
 def test_sign_out_ends_the_session_in_the_ledger_too(stage, person):
     page = person("manager")
     kept = page.context.cookies()
-    page.click("text=Sign out")
+    sent(page, "text=Sign out")
     assert page.url.endswith("/sign-in")
     page.context.add_cookies(kept)
     page.goto(f"{stage.url}/assignments")
