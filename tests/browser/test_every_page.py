@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from data.store import listing
+from tests.browser.conftest import REPS
 from tests.browser.going import sent
 
 AXE = (Path(__file__).parent.parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
@@ -99,6 +100,25 @@ def test_a_problem_is_told_in_the_reader_s_language(stage, signed_in, decision_i
     page.fill("textarea", "holdout:\n  live: 2\n")
     page.click("button[formnovalidate]")
     assert "第 2 行 holdout.live：应不大于" in page.inner_text("[role=alert]")
+
+
+def test_a_row_with_much_to_say_pushes_nothing_out_of_sight(stage, signed_in):
+    page, _ = signed_in["en"]
+    told = stage.assign("L-wide", company="W" * 60, source="w" * 60, industry="manufacturing").json()
+    moved = next(rep["rep_id"] for rep in REPS if rep["rep_id"] != told["rep_id"])
+    body = {"rep_id": moved, "reason": "knows them", "version": 1}
+    address = f"/v1/decisions/{told['decision_id']}/override"
+    assert stage.call("POST", address, body, role="manager").status_code == 200
+    said = {"event_id": "e-wide", "lead_id": "L-wide", "event": "feedback", "reason": "another region"}
+    said["occurred_at"] = stage.now.isoformat()
+    assert stage.call("POST", "/v1/outcomes", said, role="manager").status_code == 200
+    for size in (WIDE, USUAL):
+        page.set_viewport_size(size)
+        page.goto(f"{stage.url}/assignments")
+        row = page.locator("tbody tr").first
+        assert row.locator(".tag").count() == 2
+        assert page.evaluate(CUT_OFF) == [], size
+        assert row.locator(".act").bounding_box()["x"] < size["width"] - 80
 
 
 def test_a_filter_that_fits_hardly_anything_is_followed_back_page_by_page(stage, signed_in, monkeypatch):
