@@ -15,6 +15,7 @@ from serving.api import ScoreIn
 from serving.app import FRAMEWORK, build_app, layers
 from serving.logs import write_json_lines
 from serving.parts import Parts, Upkeep
+from serving.policy import prices
 from serving.problems import invalid, problem_of, retry_later
 from serving.process import keep_to_one_core, to_serve
 from serving.routes.decisions import score_of
@@ -97,6 +98,6 @@ class Worker:
 
     def _complete(self) -> None:
         """Make what was left for later; nobody has to wait for it any more."""
-        for make in (customers.prepare, *self.app.state.later):
+        for make in (customers.prepare, prices.prepare, *self.app.state.later):
             make()
         to_serve()

@@ -1,6 +1,8 @@
 """Shadow prices and joint assignment: by hand, by duality, against brute force, and as prices in use."""
 
 import itertools
+import subprocess
+import sys
 import threading
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -369,3 +371,21 @@ def test_prices_that_are_near_enough_cost_no_more_than_said_and_look_at_fewer_pa
     near, some = _optimum(probability, eligible, most, least, within)
     assert some.sum() < all_of_them.sum()
     assert 0 <= worth(exact, all_of_them) - worth(near, some) <= within * len(probability)
+
+
+def test_once_it_is_prepared_the_first_solution_loads_nothing_more():
+    # In an interpreter of its own: here everything has been loaded by others.
+    ask = """
+import sys
+import numpy as np
+from serving.policy import prices
+before = {name for name in sys.modules if name.startswith("scipy")}
+prices.prepare()
+prepared = set(sys.modules)
+probability = np.random.default_rng(0).random((80, 9))
+prices.shadow_prices(probability, probability < 2, np.full(9, 9.0), np.ones(9))
+loaded = sorted(name for name in set(sys.modules) - prepared if "scipy" in name)
+print(len(before), "scipy.optimize" in prepared, loaded)
+"""
+    told = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True).stdout.strip()
+    assert told == "0 True []"

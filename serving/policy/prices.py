@@ -60,6 +60,11 @@ def assign_jointly(
     return chosen
 
 
+def prepare() -> None:
+    """Load what solves them, which takes a second: the first solution comes when leads do."""
+    from scipy import optimize, sparse  # noqa: F401
+
+
 def _optimum(
     probability: Floats, eligible: Flags, capacity: Floats, floors: Floats | None, within: float = 0.0
 ) -> tuple[_Solution, Flags]:
@@ -98,7 +103,7 @@ def _best(value: Floats, *, axis: int) -> Flags:
 
 def _solve(probability: Floats, pairs: Flags, capacity: Floats, floors: Floats | None) -> _Solution:
     """The programme over `pairs` alone, with its dual prices, all of them at least 0."""
-    from scipy import sparse  # a second between them; a worker is ready before it solves its first prices
+    from scipy import sparse  # not above: a worker is ready before it solves its first prices
     from scipy.optimize import linprog
 
     n, m = pairs.shape
