@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 RIVALS := .venv-rivals
 ROOMS := data features training serving pipelines
-COMPILED := $(wildcard */*.pyx */*.h)
+COMPILED := $(wildcard */*.pyx */*/*.pyx */*.h)
 
 # One thread each: on shared cores, BLAS and OpenMP pools cost more than they give.
 export OMP_NUM_THREADS ?= 1
@@ -23,7 +23,7 @@ $(VENV)/installed: requirements.lock requirements-bootstrap.lock pyproject.toml 
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bootstrap.lock
 	$(UV) pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r requirements.lock
-	rm -f $(ROOMS:%=%/*.so)  # where compiling fails, nothing older serves
+	rm -f $(ROOMS:%=%/*.so) $(ROOMS:%=%/*/*.so)  # where compiling fails, nothing older serves
 	$(UV) pip install --quiet --python $(BIN)/python --no-build-isolation --no-deps -e .
 	$(BIN)/python -m compileall -q $(ROOMS)
 	@$(BIN)/python -c "from training.roster_columns import COMPILED as c; c or print('Not compiled, for want of a C compiler or \

@@ -8,12 +8,12 @@ import numpy as np
 from data.errors import InputError
 from data.names import nearest
 from pipelines.floor import LIMITS, Floor
+from serving.deciding.scorer import grade_of
 from serving.policy.exploration import EARN, LEARN
 from serving.policy.methods import METHODS, MethodSettings, Situation, State
 from serving.policy.price_book import ENOUGH, RECENT
 from serving.policy.prices import shadow_prices
 from serving.policy.rulebook import Prices, RuleBook
-from serving.scorer import grade_of
 from training.conversion import ConversionModel, RosterModel
 
 AS_IT_RAN = "logged"

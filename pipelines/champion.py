@@ -4,8 +4,8 @@ from data.errors import InputError
 from data.settings import Settings
 from data.store import promotions
 from data.store.ledger import Ledger
-from serving.bundle_store import BundleStore, Loaded
-from serving.fetch import fetcher
+from serving.models.bundle_store import BundleStore, Loaded
+from serving.models.fetch import fetcher
 
 
 def champion(settings: Settings, ledger: Ledger) -> Loaded:

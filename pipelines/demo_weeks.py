@@ -22,11 +22,11 @@ from data.store.ledger import Ledger
 from data.store.outcomes import OutcomeEvent
 from pipelines.demo_rows import NEVER_FEATURES, sendable
 from pipelines.progress import Step
-from serving.api import Lead
-from serving.bundle_store import BundleStore
-from serving.decide import Ask, digest_of
-from serving.fetch import fetcher
-from serving.parts import Parts, put_together
+from serving.deciding.decide import Ask, digest_of
+from serving.models.bundle_store import BundleStore
+from serving.models.fetch import fetcher
+from serving.running.parts import Parts, put_together
+from serving.web.api import Lead
 
 DAYS, LEADS_A_DAY = 120, 20
 OVERRIDDEN_EVERY = 70  # a manager knows better now and then

@@ -31,9 +31,9 @@ from pipelines.champion import champion
 from pipelines.match_block import PRICED_A_REP, PRICED_LEADS, Given, Laid, Matching, Standing
 from pipelines.match_parts import Parts
 from pipelines.progress import Step, silent
-from serving.block_scores import BlockScorer
+from serving.deciding.block_scores import BlockScorer
+from serving.deciding.scorer import Scorer
 from serving.policy.rulebook import default_rule_book, parse_rule_book
-from serving.scorer import Scorer
 
 MOST_JOINT = 5_000  # leads that are matched jointly; the programme's time grows faster than they do
 MOST_JOINT_PAIRS = 500_000  # leads x reps

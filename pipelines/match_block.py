@@ -19,7 +19,8 @@ from data.roster import Rep
 from features.columns import SECONDS_A_DAY
 from features.spells import lead_matrix
 from pipelines.match_reasons import ReasonColumns
-from serving.block_scores import BlockScorer, BlockScores, Screened
+from serving.deciding.block_scores import BlockScorer, BlockScores, Screened
+from serving.deciding.scorer import GRADES
 from serving.policy.arms import fraction
 from serving.policy.eligibility import Screener
 from serving.policy.exploration import AS_GOOD, smoothed_to_earn
@@ -28,8 +29,7 @@ from serving.policy.prices import assign_jointly, shadow_prices
 from serving.policy.rulebook import RuleBook
 from serving.policy.stream_draws import draw_in_order
 from serving.policy.stream_prices import STEP, moved, serve_in_order, settled, usual_lead
-from serving.reasons import unassigned_text
-from serving.scorer import GRADES
+from serving.telling.reasons import unassigned_text
 
 REASONS = 3
 NOBODY, FULL = "nobody is eligible", "nobody is free"

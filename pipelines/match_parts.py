@@ -15,7 +15,7 @@ import pyarrow.csv as pc
 import pyarrow.parquet as pq
 
 from pipelines.match_block import Standing
-from serving.signing import write_atomically
+from serving.models.signing import write_atomically
 
 STATE = "state.json"
 RECURRING = ("rep_id", "lead_score", "grade", "arm", "unassigned_reason")  # columns of few values, kept in a dictionary

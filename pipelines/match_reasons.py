@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from data.roster import Rep
 from features.columns import by_value, tokens_of
-from serving.reasons import (
+from serving.telling.reasons import (
     NAME_HERE,
     POINTS_HERE,
     Language,

@@ -9,9 +9,9 @@ from data.errors import InputError, RegistryError
 from data.settings import Settings
 from data.store import promotions
 from data.store.ledger import Ledger
-from serving.bundle import BundleRefusedError
-from serving.bundle_store import BundleStore
-from serving.child import ChildFailedError
+from serving.models.bundle import BundleRefusedError
+from serving.models.bundle_store import BundleStore
+from serving.models.child import ChildFailedError
 from training.registry import Registry
 
 

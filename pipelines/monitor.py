@@ -12,12 +12,12 @@ from data.settings import Settings
 from data.store import outbox, promotions, snapshots
 from data.store.ledger import Connection, Ledger
 from pipelines.progress import Step, silent
-from serving.bundle_store import BundleStore
-from serving.fetch import fetcher
-from serving.gauges import MONITOR_FILE
-from serving.in_force import Watch
+from serving.deciding.in_force import Watch
+from serving.models.bundle_store import BundleStore
+from serving.models.fetch import fetcher
+from serving.models.signing import write_atomically
 from serving.reports.desk import Asked, Reports
-from serving.signing import write_atomically
+from serving.running.gauges import MONITOR_FILE
 from training.conversion import ConversionModel
 from training.drift import drift
 

@@ -11,8 +11,8 @@ from data.store.ledger import Ledger
 from pipelines.champion import champion
 from pipelines.progress import Step, silent
 from pipelines.rule_books import text_of
+from serving.deciding.replay import MOST, Asked, replay
 from serving.policy.rulebook import parse_rule_book
-from serving.replay import MOST, Asked, replay
 from serving.reports.view import WINDOW_WITHOUT_MODEL
 
 

@@ -10,7 +10,7 @@ from data.errors import InputError
 from data.settings import Settings
 from data.store import policies
 from data.store.ledger import Ledger
-from serving import books
+from serving.deciding import books
 from serving.policy.checking import checked_rule_book
 from serving.policy.rulebook import parse_rule_book
 

@@ -10,9 +10,9 @@ from data.settings import Settings
 from data.store import roster
 from data.store.ledger import Ledger
 from pipelines.champion import champion
-from serving import follow_up
-from serving.bundle_store import Loaded
-from serving.parts import Parts, put_together
+from serving.deciding import follow_up
+from serving.models.bundle_store import Loaded
+from serving.running.parts import Parts, put_together
 
 
 @dataclass

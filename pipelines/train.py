@@ -21,10 +21,10 @@ from pipelines.policies_of_run import judge_policies
 from pipelines.prepare import Prepared, prepare
 from pipelines.progress import Step, silent
 from pipelines.worth import worth_of_change
-from serving.bundle import Manifest, seal
-from serving.bundle_store import BundleStore
-from serving.fetch import fetcher
-from serving.signing import signing_key
+from serving.models.bundle import Manifest, seal
+from serving.models.bundle_store import BundleStore
+from serving.models.fetch import fetcher
+from serving.models.signing import signing_key
 from training import promotion, report, report_page
 from training.assess import LATER_SHARE, Rehearsal, look_for_potential, rehearse
 from training.conversion import ConversionModel

@@ -18,10 +18,10 @@ os.environ.setdefault("BENTOML_DO_NOT_TRACK", "true")
 import bentoml
 from uvicorn import config
 
-from serving.used_later import UsedLater
+from serving.running.used_later import UsedLater
 
 if TYPE_CHECKING:
-    from serving.worker import Worker
+    from serving.running.worker import Worker
 
 TIMEOUT_S = 60.0  # longer than the guard's, which says what to do
 PR_SET_PDEATHSIG = 1
@@ -30,14 +30,14 @@ PR_SET_PDEATHSIG = 1
 sys.meta_path.insert(0, UsedLater("aiohttp"))
 
 # uvicorn, which BentoML starts without asking us, looks here for its connections.
-config.HTTP_PROTOCOLS["auto"] = "serving.front:StraightConnection"
+config.HTTP_PROTOCOLS["auto"] = "serving.web.front:StraightConnection"
 
 
 @cache
 def worker() -> "Worker":
     """What this process runs as a worker. The master imports this module too, but is spared what takes seconds."""
     gc.disable()  # until it serves: what an import makes stays
-    from serving.worker import Worker
+    from serving.running.worker import Worker
 
     return Worker()
 

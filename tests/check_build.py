@@ -29,7 +29,7 @@ def main() -> None:
         bentoml = [sys.executable, "-m", "bentoml"]
         subprocess.run([*bentoml, "build", "--quiet"], cwd=ROOT, env=environment, check=True)
         packed = next((folder / "bentoml" / "bentos" / "leadmatch").glob("*/src"))
-        for compiled in (*ROOT.glob("training/*.so"), *ROOT.glob("serving/*.so")):
+        for compiled in (*ROOT.glob("training/*.so"), *ROOT.glob("serving/*/*.so")):
             assert (packed / compiled.relative_to(ROOT)).is_file(), f"{compiled.name} is missing: numpy would serve"
         written = [path for path in packed.parent.rglob("*") if path.is_file() and "://" in _text(path, "requirements")]
         assert not written, f"an address of a registry was written to {written}"

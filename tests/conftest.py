@@ -182,8 +182,8 @@ class Desk:
 
         from data.settings import Settings
         from data.store import keys
-        from serving.app import build_app, layers
-        from serving.parts import put_together
+        from serving.running.parts import put_together
+        from serving.web.app import build_app, layers
 
         self.now = datetime(2026, 3, 2, 9, tzinfo=UTC)
         self.loaded, self.problem = None, "no model has been promoted yet"
@@ -217,7 +217,7 @@ class Desk:
         return self.loaded
 
     def load(self, model, version="7"):
-        from serving.bundle_store import Loaded
+        from serving.models.bundle_store import Loaded
 
         self.loaded = model and Loaded(model, version, "d" * 64, "promoted", {})
         self.problem = None if model else "no model has been promoted yet"

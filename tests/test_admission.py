@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.admission import REFILLED_IN_S, Lane
-from serving.problems import Problem
-from serving.quotas import MOST_NAMES, FailedTries, Quota
+from serving.web.admission import REFILLED_IN_S, Lane
+from serving.web.problems import Problem
+from serving.web.quotas import MOST_NAMES, FailedTries, Quota
 
 SHORT_S = 0.012
 
@@ -304,7 +304,7 @@ def test_what_is_remembered_of_strangers_is_bounded():
 
 def test_a_thousand_wrong_keys_cost_ten_looks_into_the_ledger_and_keep_nobody_out(desk):
     from data.settings import Settings
-    from serving.app import layers
+    from serving.web.app import layers
 
     looks = []
     gate, arguments = next(one for one in layers(desk.app, Settings()) if "find_key" in one[1])
@@ -335,7 +335,7 @@ def test_a_thousand_wrong_keys_cost_ten_looks_into_the_ledger_and_keep_nobody_ou
 
 
 def test_a_request_that_comes_before_its_worker_is_ready_waits_for_it(desk, monkeypatch):
-    from serving import app as application
+    from serving.web import app as application
 
     monkeypatch.setattr(application, "STARTED_WITHIN_S", 3_600.0)
     find, parts = application.key_finder(desk.app), desk.app.state.parts
@@ -365,7 +365,7 @@ def test_a_key_over_its_quota_gets_429_and_the_others_do_not(tmp_path):
 
 @pytest.mark.parametrize(("under_way", "comes"), [("/long", "/short"), ("/short", "/lead"), ("/long", "/lead")])
 def test_a_call_under_way_leaves_the_slots_of_the_other_kinds_to_them(under_way, comes):
-    from serving.guard import Bodies, Limits
+    from serving.web.guard import Bodies, Limits
 
     lanes = {"slots": 1, "lead_paths": {"/lead"}, "lead_slots": 1, "long_paths": {"/long"}, "long_slots": 1}
     limits = Limits(100, 100, (), 2.0, short_wait_s=0.001, burst=0, **lanes)

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.answers import _likeliest
-from serving.score_listing import best_first
+from serving.telling.answers import _likeliest
+from serving.telling.score_listing import best_first
 
 
 @given(st.lists(st.sampled_from([0.1, 0.2, 0.3, 0.4]), min_size=1, max_size=40), st.integers(1, 8), st.randoms())

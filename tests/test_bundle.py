@@ -13,10 +13,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from data.store.promotions import Promotion
-from serving import bundle, canary, signing
-from serving.bundle import BundleRefusedError
-from serving.bundle_store import FIRST_PAUSE_S, KEPT, BundleStore
-from serving.child import ChildFailedError, Limits
+from serving.models import bundle, canary, signing
+from serving.models.bundle import BundleRefusedError
+from serving.models.bundle_store import FIRST_PAUSE_S, KEPT, BundleStore
+from serving.models.child import ChildFailedError, Limits
 from training import model_files
 
 LEADS = np.array([[0.0, 100.0, 9.0, 1.0], [1.0, np.nan, 14.0, 5.0], [3.0, 2.0, np.nan, 0.0]])
@@ -245,7 +245,7 @@ def test_the_child_is_held_to_its_limits(sealed):
 @pytest.fixture
 def no_child(monkeypatch):
     """For tests of the store's own steps: the child has tests of its own, and takes seconds."""
-    monkeypatch.setattr("serving.bundle_store.check_in_child", lambda *_: None)
+    monkeypatch.setattr("serving.models.bundle_store.check_in_child", lambda *_: None)
 
 
 def test_a_promoted_bundle_is_fetched_checked_and_put_in_force(sealed, home):
@@ -361,6 +361,7 @@ def test_without_a_public_key_nothing_is_believed(sealed, tmp_path):
 
 
 def test_what_a_worker_imports_brings_neither_the_registrys_client_nor_plots():
-    ask = "import sys, serving.bundle_store, serving.scorer, serving.reasons; print(*sys.modules)"
+    asked = "serving.models.bundle_store, serving.deciding.scorer, serving.telling.reasons"
+    ask = f"import sys, {asked}; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True).stdout.split()
     assert not {"mlflow", "shap", "matplotlib"} & set(modules)

@@ -15,9 +15,9 @@ from data.store import audit, keys
 from data.store.lone import Caretaker
 from data.store.tables import audit as links
 from data.store.tables import decision_facts
-from serving import parts
-from serving.parts import Upkeep
 from serving.reports.desk import Asked, Reports
+from serving.running import parts
+from serving.running.parts import Upkeep
 
 ROOT = Path(__file__).parent.parent
 NINE = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -126,7 +126,7 @@ def test_a_registry_that_is_away_keeps_nobody_from_sealing(household, monkeypatc
 
 
 def test_only_the_caretaker_makes_facts_that_nobody_asked_for(floor, tmp_path):
-    from serving.in_force import Watch
+    from serving.deciding.in_force import Watch
 
     class NoBundles:
         problem = "no model"

@@ -149,7 +149,7 @@ def test_07_the_turns_of_who_is_not_here_fall_on_everybody_alike(desk):
 
 
 def test_08_older_leads_are_not_overtaken_and_none_stays_behind(desk):
-    from serving.follow_up import sweep
+    from serving.deciding.follow_up import sweep
 
     desk.roster({"rep_id": "R-0", "capacity": 0}, {"rep_id": "R-1", "capacity": 0})
     assign(desk, 4)

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from serving.connections import HEADERS_WITHIN_S
+from serving.web.connections import HEADERS_WITHIN_S
 from tests.ports import free_port
 from tests.torture.service import Forked, Http, answered, furnished
 

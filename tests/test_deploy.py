@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from data.settings import Settings
 from pipelines import cli
-from serving import metrics
+from serving.running import metrics
 
 ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy"
@@ -74,7 +74,7 @@ def test_every_metric_asked_for_is_one_that_the_service_gives():
     counted = {sample.name for family in REGISTRY.collect() for sample in family.samples}
     counted |= {f"{family.name}_total" for family in REGISTRY.collect() if family.type == "counter"}
     counted |= {f"{family.name}_bucket" for family in REGISTRY.collect() if family.type == "histogram"}
-    gauges = set(re.findall(r'"(leadmatch_\w+)"', (ROOT / "serving" / "gauges.py").read_text()))
+    gauges = set(re.findall(r'"(leadmatch_\w+)"', (ROOT / "serving" / "running" / "gauges.py").read_text()))
     board = json.loads((DEPLOY / "grafana" / "leadmatch.json").read_text())
     asked = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
     rules = yaml.safe_load((DEPLOY / "prometheus" / "alarms.yaml").read_text())

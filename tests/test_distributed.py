@@ -15,9 +15,9 @@ from data.intake.lead_blocks import LeadFile
 from pipelines import cli, match, match_block
 from pipelines.match_block import Matching
 from pipelines.match_parts import Parts
-from serving.block_scores import BlockScorer
+from serving.deciding.block_scores import BlockScorer
+from serving.deciding.scorer import Scorer
 from serving.policy.rulebook import default_rule_book
-from serving.scorer import Scorer
 from training.fit import gather
 from training.lead_model import TREES
 from training.machine import Growth, Here, TreeRows, working_on

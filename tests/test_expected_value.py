@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from data.roster import Rep
 from features.columns import Column, ColumnContract
-from serving.scorer import Scorer
+from serving.deciding.scorer import Scorer
 from training.expected_value import LEAST_VALUES, ValueModel, fit_value_model, judge_value_model
 from training.fit import assemble, fit_parts
 from training.model_files import check_canaries, load, save

@@ -252,12 +252,12 @@ def test_fifty_swaps_under_load_fail_no_request_and_every_answer_names_one_model
     from dataclasses import replace
 
     from data.store.promotions import Promotion
-    from serving import bundle, signing
-    from serving.bundle_store import BundleStore
+    from serving.models import bundle, signing
+    from serving.models.bundle_store import BundleStore
     from tests.conftest import Desk
     from training import model_files
 
-    monkeypatch.setattr("serving.bundle_store.check_in_child", lambda *_: None)  # it has tests of its own
+    monkeypatch.setattr("serving.models.bundle_store.check_in_child", lambda *_: None)  # it has tests of its own
     home, folders, digests = tmp_path / "home", [], {}
     for version in ("1", "2"):
         folders.append(tmp_path / version)

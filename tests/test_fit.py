@@ -14,7 +14,7 @@ from data.simulator import simulate
 from features.columns import instants
 from features.spells import lead_matrix
 from pipelines.prepare import prepare
-from serving.scorer import LeadScores, Scorer
+from serving.deciding.scorer import LeadScores, Scorer
 from training.assess import look_for_potential, rehearse
 from training.conversion import RosterModel
 from training.fit import (

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from data.store import decisions
 from data.store.tables import follow_ups, outbox
 from pipelines.doctor import examine
-from serving.follow_up import sweep
+from serving.deciding.follow_up import sweep
 
 REPS = [{"rep_id": f"R-{i}", "name": f"Rep {i}"} for i in range(4)]
 LEAD = {"industry": "retail", "company_size": 40}
@@ -182,7 +182,7 @@ def test_two_sweeps_at_once_take_each_lead_back_once(desk_on_each):
 
 
 def test_a_sweep_that_was_cut_off_is_made_up_for(desk, monkeypatch):
-    from serving import follow_up
+    from serving.deciding import follow_up
 
     desk.roster(*REPS)
     desk.policy(WATCHED)

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
-from serving.guard import Bodies, Guard, Limits
-from serving.logs import JsonLines
-from serving.problems import Problem
-from serving.strict_json import DEEPEST, MalformedJsonError, read_json
+from serving.running.logs import JsonLines
+from serving.web.guard import Bodies, Guard, Limits
+from serving.web.problems import Problem
+from serving.web.strict_json import DEEPEST, MalformedJsonError, read_json
 
 LIMITS = Limits(body_bytes=100, batch_body_bytes=1_000, batch_paths={"/batch"}, deadline_s=2.0, read_s=0.05)
 
@@ -330,7 +330,7 @@ def test_a_log_that_cannot_be_written_ends_no_request(monkeypatch):
         flush = write
 
     monkeypatch.setattr("sys.stderr", Full())  # to which logging would tell its own trouble
-    log = logging.getLogger("serving.guard")
+    log = logging.getLogger("serving.web.guard")
     handler = logging.StreamHandler(Full())
     log.addHandler(handler)
     monkeypatch.setattr(log, "level", logging.INFO)

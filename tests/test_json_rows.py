@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving import json_rows, score_listing
-from serving.json_rows import Picked
+from serving.telling import json_rows, score_listing
+from serving.telling.json_rows import Picked
 from tests.conftest import absent
 
 COMPILED = score_listing.written is not json_rows.written

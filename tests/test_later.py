@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from serving.later import Later
+from serving.running.later import Later
 
 
 def test_many_who_ask_at_once_wait_for_one_making():

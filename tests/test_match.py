@@ -22,7 +22,8 @@ from pipelines import match as job
 from pipelines import match_block
 from pipelines.match_block import Matching, Screened
 from pipelines.match_parts import Parts
-from serving.block_scores import BlockScorer
+from serving.deciding.block_scores import BlockScorer
+from serving.deciding.scorer import LeadScores, Scorer
 from serving.policy import stream_draws, stream_prices
 from serving.policy.arms import drawn
 from serving.policy.exploration import EARN, smoothed, smoothed_to_earn
@@ -30,8 +31,7 @@ from serving.policy.prices import SERVED, assign_jointly
 from serving.policy.rulebook import default_rule_book
 from serving.policy.stream_draws import draw_in_order
 from serving.policy.stream_prices import moved, serve_in_order, settled
-from serving.reasons import reason_text
-from serving.scorer import LeadScores, Scorer
+from serving.telling.reasons import reason_text
 
 AT = datetime(2026, 6, 1, 3, tzinfo=UTC)
 

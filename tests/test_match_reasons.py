@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from data.roster import Rep
 from pipelines.match_reasons import ReasonColumns
-from serving import phrases
-from serving.reasons import NAME_HERE, POINTS_HERE, reason_text
+from serving.telling import phrases
+from serving.telling.reasons import NAME_HERE, POINTS_HERE, reason_text
 from training.explain import DUST, Contribution, Term
 
 REPS = (

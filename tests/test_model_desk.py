@@ -8,8 +8,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from data.store import promotions
-from serving import bundle, model_desk, signing
-from serving.child import ChildFailedError
+from serving.models import bundle, model_desk, signing
+from serving.models.child import ChildFailedError
 from training import model_files
 
 

@@ -23,9 +23,9 @@ from features.columns import Column, ColumnContract
 from pipelines import cli
 from pipelines.monitor import features_check, monitor
 from pipelines.retrain import retrain
-from serving.bundle import seal
-from serving.bundle_store import BundleStore
-from serving.signing import signing_key
+from serving.models.bundle import seal
+from serving.models.bundle_store import BundleStore
+from serving.models.signing import signing_key
 from training.drift import drift, profile
 from training.model_files import save
 

@@ -27,9 +27,9 @@ FILES = [
         ROOT / f"{name}.py"
         for name in (
             "serving/routes/decisions", "serving/routes/model", "serving/routes/pool", "serving/routes/reports",
-            "serving/routes/roster", "serving/routes/rules", "serving/auth", "serving/quotas", "serving/decide",
-            "serving/pool", "serving/model_desk", "serving/problems", "serving/turns", "data/store/overrides",
-            "data/store/sessions", "data/store/promotions",
+            "serving/routes/roster", "serving/routes/rules", "serving/web/auth", "serving/web/quotas",
+            "serving/web/problems", "serving/deciding/decide", "serving/deciding/pool", "serving/deciding/turns",
+            "serving/models/model_desk", "data/store/overrides", "data/store/sessions", "data/store/promotions",
         )
     ),
 ]  # fmt: skip

@@ -8,11 +8,12 @@ import pytest
 
 from data.settings import Settings
 from data.store import promotions
-from serving import bundle, parts, signing
-from serving.bundle_store import BundleStore
-from serving.parts import Upkeep
-from serving.probation import FEWEST, RECENT, Probation
-from serving.scorer import Scorer
+from serving.deciding.scorer import Scorer
+from serving.models import bundle, signing
+from serving.models.bundle_store import BundleStore
+from serving.models.probation import FEWEST, RECENT, Probation
+from serving.running import parts
+from serving.running.parts import Upkeep
 from training import model_files
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -41,7 +42,7 @@ def test_a_small_share_of_failures_does_not_speak_against_a_model():
 @pytest.fixture
 def house(tmp_path, small_model, monkeypatch):
     """An installation with two bundles, of which the second is champion, and its upkeep after one round."""
-    monkeypatch.setattr("serving.bundle_store.check_in_child", lambda *_: None)  # it has tests of its own
+    monkeypatch.setattr("serving.models.bundle_store.check_in_child", lambda *_: None)  # it has tests of its own
     moved = []
     monkeypatch.setattr(parts, "name_champion", lambda home, version, **_: moved.append(version))
     ready = []
@@ -72,7 +73,7 @@ def promote(home, model, number, previous=None):
 
 def decide(running, count):
     """Answers to `count` new leads."""
-    from serving.decide import Ask, digest_of
+    from serving.deciding.decide import Ask, digest_of
 
     told = []
     for _ in range(count):
@@ -172,7 +173,7 @@ def test_a_person_who_was_quicker_is_not_overruled(house, roster, monkeypatch, s
 
 
 def test_the_alias_is_moved_once_the_registry_can_be_reached(house, roster, monkeypatch):
-    from serving.child import ChildFailedError
+    from serving.models.child import ChildFailedError
 
     upkeep, running, moved = house
     tries = []

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.roster import Rep
-from serving import phrases, reasons
+from serving.telling import phrases, reasons
 from training.explain import Contribution
 
 LI_NA = Rep("R-7", name="Li Na", region="Jiangsu", regions=("Zhejiang",), languages=("zh", "en"), skills=("ERP",))

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from data.errors import RegistryError
 from data.roster import Rep
 from features.columns import SECONDS_A_DAY
-from serving import bundle
-from serving.fetch import fetcher, newest_versions
+from serving.models import bundle
+from serving.models.fetch import fetcher, newest_versions
 from training import model_files
 from training.conversion import RosterModel
 from training.metrics import Estimate

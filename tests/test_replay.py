@@ -9,9 +9,9 @@ from data.errors import InputError
 from data.settings import Settings
 from data.store import decisions
 from pipelines.replay import try_policy
+from serving.deciding.replay import Asked, replay
 from serving.policy.methods import METHODS
 from serving.policy.rulebook import parse_rule_book
-from serving.replay import Asked, replay
 
 LEADS = 32
 REPS = [

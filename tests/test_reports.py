@@ -14,13 +14,13 @@ from data.store.chances import ChanceSums
 from serving.policy.pace import Pace
 from serving.policy.price_book import SeenLead, Standing
 from serving.policy.rulebook import Prices, RuleBook
-from serving.reasons import because_text
 from serving.reports import alerts, desk, fairness, lift, load, reps, response, sources
 from serving.reports.desk import REPORTS
 from serving.reports.facts import MICROSECONDS_A_DAY, MOMENTS, NUMBERS, WORDS, Columns, facts_of
 from serving.reports.floor_price import floor_price
 from serving.reports.shares import gini
 from serving.reports.view import View, days
+from serving.telling.reasons import because_text
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 PATIENT = {"wait_ms": 10_000}  # a slow machine is not what these tests are about

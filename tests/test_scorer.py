@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from data.roster import Rep
 from features.columns import SECONDS_A_DAY
 from features.spells import lead_matrix
-from serving.scorer import GRADES, LeadScores, Scorer
+from serving.deciding.scorer import GRADES, LeadScores, Scorer
 from training.conversion import RosterModel
 from training.rep_effects import no_reps
 

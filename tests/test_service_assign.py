@@ -285,7 +285,7 @@ def test_a_newly_promoted_model_decides_the_next_lead(desk, small_model):
 
 
 def test_a_lead_that_the_model_cannot_take_still_gets_a_rep(desk, monkeypatch):
-    from serving.scorer import Scorer
+    from serving.deciding.scorer import Scorer
 
     def broken(*_args, **_given):
         raise RuntimeError("li@example.com")

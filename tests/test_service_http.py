@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from data.store.keys import ROLES
-from serving.app import FRAMEWORK, RULES, build_app
-from serving.logs import JsonLines
 from serving.routes import quick
+from serving.running.logs import JsonLines
+from serving.web.app import FRAMEWORK, RULES, build_app
 
 REPS = [{"rep_id": f"R-{i}"} for i in range(3)]
 PATHS = {"{decision_id}": "none", "{rep_id}": "R-1", "{path:path}": "x.js"}

@@ -130,8 +130,8 @@ def race(desk, lead_id, claimants):
     import json
 
     from data.errors import BusyError, ConflictError
-    from serving import pool
-    from serving.problems import Problem
+    from serving.deciding import pool
+    from serving.web.problems import Problem
 
     gate, won = threading.Barrier(claimants), []
 

@@ -18,9 +18,9 @@ from data.store import keys, promotions
 from data.store.ledger import Ledger
 from pipelines.demo import demo
 from pipelines.serve import start
-from serving import bundle, signing
-from serving.bundle_store import BundleStore
 from serving.events import endpoint_setup
+from serving.models import bundle, signing
+from serving.models.bundle_store import BundleStore
 from tests import receivers
 from tests.ports import free_port
 from training import model_files
@@ -265,7 +265,7 @@ def test_a_port_in_use_is_said_at_once(installed):
 
 def test_a_worker_starts_without_the_heavy_libraries():
     heavy = {"mlflow", "shap", "matplotlib", "optuna", "dask", "pandas", "scipy", "sklearn", "lightgbm", "numba"}
-    code = f"import sys, serving.service, serving.worker\nprint(sorted({heavy} & set(sys.modules)))\n"
+    code = f"import sys, serving.service, serving.running.worker\nprint(sorted({heavy} & set(sys.modules)))\n"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=ROOT)
     assert done.stdout.strip() == "[]", done.stderr
 
@@ -286,13 +286,13 @@ def test_a_worker_is_ready_before_it_loads_what_no_decision_needs(installed):
         "import os, sys, threading; from pathlib import Path\n"
         "from serving.service import Leadmatch, worker\n"
         "worker().in_front_of(Leadmatch.to_asgi())\n"
-        "from data.settings import Settings; from serving.parts import Upkeep\n"
+        "from data.settings import Settings; from serving.running.parts import Upkeep\n"
         f"def ready(parts): {TELL}; os._exit(parts.watch._held.loaded.source != 'promoted')\n"
         "Upkeep(Settings(home=Path(sys.argv[1])), ready).start()\n"
         "threading.Event().wait()\n"
     )
     loaded = modules_of(code, installed.home)
-    assert {"serving.worker", "serving.app", "fastapi", "numpy"} <= loaded
+    assert {"serving.running.worker", "serving.web.app", "fastapi", "numpy"} <= loaded
     late = {"serving.pages.app", "serving.pages.render", "phonenumbers", "aiohttp.client", "pandas", "scipy", "sklearn"}
     assert late & loaded == set()
 
@@ -376,7 +376,7 @@ def test_the_service_ends_with_its_launcher(installed, tmp_path):
 
 def test_a_start_without_a_usable_ledger_stays_unready_says_why_once_and_tries_again(tmp_path, caplog, monkeypatch):
     from data.settings import Settings
-    from serving.parts import Upkeep
+    from serving.running.parts import Upkeep
 
     (tmp_path / "ledger.db").write_bytes(b"this is no database" * 1_000)
     ready, tries = [], []
@@ -401,7 +401,7 @@ def test_a_start_without_a_usable_ledger_stays_unready_says_why_once_and_tries_a
 def test_a_first_round_that_fails_is_made_up_for(installed, tmp_path, monkeypatch):
     from data.errors import BusyError
     from data.settings import Settings
-    from serving import parts
+    from serving.running import parts
 
     tried, ready = [], []
     champion = promotions.champion

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.roster import Rep
-from serving.encoding import encoded
-from serving.reasons import lead_text, reason_text
-from serving.told_reasons import ToldReasons, part_told
+from serving.telling.encoding import encoded
+from serving.telling.reasons import lead_text, reason_text
+from serving.telling.told_reasons import ToldReasons, part_told
 from tests.test_reasons import KINDS, LANGUAGES, part
 from training.explain import Contribution
 

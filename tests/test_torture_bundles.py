@@ -6,10 +6,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from lightgbm.basic import LightGBMError
 
-from serving import bundle, canary, signing
-from serving.bundle import BundleRefusedError
-from serving.bundle_store import BundleStore
-from serving.child import ChildFailedError
+from serving.models import bundle, canary, signing
+from serving.models.bundle import BundleRefusedError
+from serving.models.bundle_store import BundleStore
+from serving.models.child import ChildFailedError
 from tests.torture.bundles import crafted_inside, crafted_outside, mutants
 from training import model_files
 
@@ -44,8 +44,8 @@ def nothing_kept(home):
 
 
 def test_a_hundred_and_fifty_mutants_are_refused_before_anything_is_read(saved, home, tmp_path, monkeypatch):
-    monkeypatch.setattr("serving.bundle_store.check_in_child", lambda *_: pytest.fail("no child for a bad hash"))
-    monkeypatch.setattr("serving.bundle_store.load", lambda *_: pytest.fail("never loaded"))
+    monkeypatch.setattr("serving.models.bundle_store.check_in_child", lambda *_: pytest.fail("no child for a bad hash"))
+    monkeypatch.setattr("serving.models.bundle_store.load", lambda *_: pytest.fail("never loaded"))
     folder, store = sealed(tmp_path / "bundle", saved, home), BundleStore(home)
     for mutant in mutants(saved["lead_model.txt"].decode(), 150):
         (folder / "lead_model.txt").write_text(mutant)
@@ -56,7 +56,7 @@ def test_a_hundred_and_fifty_mutants_are_refused_before_anything_is_read(saved, 
 
 @pytest.mark.parametrize("number", range(OUTSIDE))
 def test_a_crafted_bundle_is_refused_before_anything_is_read(number, saved, home, tmp_path, monkeypatch):
-    monkeypatch.setattr("serving.bundle_store.check_in_child", lambda *_: pytest.fail("no child for this"))
+    monkeypatch.setattr("serving.models.bundle_store.check_in_child", lambda *_: pytest.fail("no child for this"))
     folder, marker = sealed(tmp_path / "bundle", saved, home), tmp_path / "marker"
     wrongs = crafted_outside(folder, signing.signing_key(home), Ed25519PrivateKey.generate(), marker)
     assert len(wrongs) == OUTSIDE

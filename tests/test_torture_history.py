@@ -11,7 +11,7 @@ import pytest
 from data.store import capacity, counters, decisions, outcomes, overrides
 from data.store.load_book import LoadBook
 from pipelines.doctor import examine
-from serving.decide import Decider, Reply
+from serving.deciding.decide import Decider, Reply
 from tests.torture import history
 from tests.torture.clients import Plan, final, together
 

@@ -12,9 +12,9 @@ from data.store import promotions
 from data.store.ledger import Ledger
 from data.store.promotions import Promotion
 from pipelines.doctor import examine
-from serving import bundle, signing
-from serving.bundle_store import BundleStore
-from serving.child import ChildFailedError
+from serving.models import bundle, signing
+from serving.models.bundle_store import BundleStore
+from serving.models.child import ChildFailedError
 from tests.ports import free_port
 from tests.torture.crashes import OF_REQUESTS, crashed_at, died_at
 from tests.torture.kills import cycles

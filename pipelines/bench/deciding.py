@@ -10,9 +10,9 @@ from data.store import keys, roster
 from data.store.ledger import Ledger
 from pipelines.bench.measure import Spread, in_turn
 from pipelines.bench.world import roster_of
-from serving.bundle_store import Loaded
-from serving.decide import Ask
-from serving.parts import Parts, put_together
+from serving.deciding.decide import Ask
+from serving.models.bundle_store import Loaded
+from serving.running.parts import Parts, put_together
 from training.conversion import ConversionModel
 
 SIZES = (200, 1_000, 5_000)

@@ -26,9 +26,9 @@ from pipelines.bench.measure import Spread, case, spread
 from pipelines.bench.world import roster_of
 from pipelines.progress import Step
 from pipelines.serve import Running, start
-from serving import bundle
-from serving.bundle_store import BundleStore
-from serving.signing import signing_key
+from serving.models import bundle
+from serving.models.bundle_store import BundleStore
+from serving.models.signing import signing_key
 from training import model_files
 from training.conversion import ConversionModel
 

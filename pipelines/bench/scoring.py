@@ -11,7 +11,7 @@ import pandas as pd
 from pipelines.bench.measure import Spread, case, growth, in_turn
 from pipelines.bench.world import pair_frame, roster_of
 from pipelines.progress import Step
-from serving.scorer import Scorer
+from serving.deciding.scorer import Scorer
 from training.conversion import ConversionModel
 from training.explain import tree_explainer
 

@@ -10,11 +10,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from data.store.outcomes import OutcomeEvent
 from data.store.sources import Source
-from serving.api import Event, Events
 from serving.events import secret_sources
 from serving.events.signing import hubspot_is_genuine, standard_is_genuine
-from serving.problems import FieldError, Problem, invalid
-from serving.text import clean_id
+from serving.web.api import Event, Events
+from serving.web.problems import FieldError, Problem, invalid
+from serving.web.text import clean_id
 
 EVENTS: TypeAdapter[Event | list[Event]] = TypeAdapter(Events)
 CHANGES = ("contact.propertyChange", "object.propertyChange")

@@ -8,8 +8,8 @@ import numpy as np
 
 from data.roster import Rep
 from data.store.decisions import DecisionRow
-from serving.in_force import InForce
-from serving.reasons import Language, lead_text, over_text, reason_text
+from serving.deciding.in_force import InForce
+from serving.telling.reasons import Language, lead_text, over_text, reason_text
 from training.explain import Contribution
 
 MOST_PARTS = 8

@@ -18,12 +18,12 @@ from data.store import endpoints, outbox
 from data.store.endpoints import Endpoint
 from data.store.ledger import Ledger
 from data.store.outbox import DEAD, PENDING, SENT, Message, Settled
-from serving import metrics
 from serving.events import secret_sources
 from serving.events.attempts import Attempt
 from serving.events.outward import Outward, UnreachableError
 from serving.events.signing import standard_headers
 from serving.events.writeback import dynamics, hubspot, odoo, pipedrive, salesforce, zoho
+from serving.running import metrics
 
 log = logging.getLogger(__name__)
 # Before each attempt, as Standard Webhooks recommends; after the tenth a message is dead, some 75 hours old.

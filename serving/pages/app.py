@@ -1,9 +1,9 @@
 """The pages: a web application beside the interface, drawn on the server, without a build step.
 
-How it hangs together. `serving.app.layers` puts `Pages` before the interface's gate (by `LatePages`, which loads them
-once the service is ready): addresses that a page has go to the application that `build_pages` makes, all others pass
-on. A page reads the ledger's lists, and for everything else calls the interface in this process as whoever is signed
-in (`visitor.ask`), so that it can show and change only what that role may.
+How it hangs together. `serving.web.app.layers` puts `Pages` before the interface's gate (by `LatePages`, which loads
+them once the service is ready): addresses that a page has go to the application that `build_pages` makes, all others
+pass on. A page reads the ledger's lists, and for everything else calls the interface in this process as whoever is
+signed in (`visitor.ask`), so that it can show and change only what that role may.
 
 To add a page:
 
@@ -53,9 +53,9 @@ from serving.pages import (
 from serving.pages.call import Api
 from serving.pages.render import page
 from serving.pages.visitor import FiguresComingError, PageRules, SignInNeededError
-from serving.parts import Parts
-from serving.problems import Problem, problem_of
-from serving.quotas import FailedTries
+from serving.running.parts import Parts
+from serving.web.problems import Problem, problem_of
+from serving.web.quotas import FailedTries
 
 log = logging.getLogger(__name__)
 STATIC = Path(__file__).with_name("static")

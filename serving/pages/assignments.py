@@ -19,8 +19,8 @@ from data.store.listing import NOBODY, Listed, Wanted
 from serving.pages.figures import start_of_day
 from serving.pages.render import page
 from serving.pages.visitor import MANAGERS, STAFF, PageRules, Visitor, form_of, parts_of, visitor_of
-from serving.parts import Parts
-from serving.text import clean_text
+from serving.running.parts import Parts
+from serving.web.text import clean_text
 
 router = APIRouter()
 RULES: PageRules = {

@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serving.auth import Caller
-from serving.problems import FieldError, Problem
+from serving.web.auth import Caller
+from serving.web.problems import FieldError, Problem
 
 JSON = {"Content-Type": "application/json"}
 

@@ -9,7 +9,7 @@ from markupsafe import Markup, escape
 
 from serving.pages import said
 from serving.pages.words import Say
-from serving.reasons import because_text
+from serving.telling.reasons import because_text
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 

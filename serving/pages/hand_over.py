@@ -12,8 +12,8 @@ from data.store import listing
 from serving.pages.assignments import Row, named
 from serving.pages.render import page
 from serving.pages.visitor import MANAGERS, PageRules, ask, form_of, parts_of
-from serving.problems import Problem
-from serving.text import clean_text
+from serving.web.problems import Problem
+from serving.web.text import clean_text
 
 router = APIRouter()
 RULES: PageRules = {

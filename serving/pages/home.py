@@ -3,9 +3,9 @@
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
-from serving.auth import ANYONE
 from serving.pages.visitor import EVERYBODY, LANGUAGE, THEME, THEMES, PageRules, form_of, safe_next, visitor_of
 from serving.pages.words import LANGUAGES
+from serving.web.auth import ANYONE
 
 router = APIRouter()
 RULES: PageRules = {("GET", "/"): EVERYBODY, ("POST", "/preferences"): ANYONE}

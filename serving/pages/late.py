@@ -7,8 +7,8 @@ from anyio import to_thread
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from data.settings import Settings
-from serving.later import Later
-from serving.parts import Parts
+from serving.running.later import Later
+from serving.running.parts import Parts
 
 if TYPE_CHECKING:
     from serving.pages.app import Pages

@@ -9,7 +9,7 @@ from serving.pages.axis import axis_of
 from serving.pages.figures import Figures
 from serving.pages.render import figures_of, page
 from serving.pages.visitor import MANAGERS, STAFF, PageRules, ask, form_of, reports
-from serving.problems import Problem
+from serving.web.problems import Problem
 
 router = APIRouter()
 RULES: PageRules = {

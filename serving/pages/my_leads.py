@@ -16,16 +16,16 @@ from data.roster import Rep
 from data.store import decisions, listing, personal
 from data.store.ledger import Connection
 from data.store.listing import Listed, Wanted
-from serving.auth import keys_of
 from serving.events.retold import reasons_again
 from serving.pages.figures import start_of_day
 from serving.pages.one_decision import POINTS_AT_END
 from serving.pages.render import page
 from serving.pages.visitor import PageRules, Visitor, ask, form_of, parts_of, visitor_of
-from serving.parts import Parts
-from serving.problems import Problem
-from serving.reasons import because_text, exclusion_text, feature_text, name_of
-from serving.text import clean_text
+from serving.running.parts import Parts
+from serving.telling.reasons import because_text, exclusion_text, feature_text, name_of
+from serving.web.auth import keys_of
+from serving.web.problems import Problem
+from serving.web.text import clean_text
 
 WORKERS = keys_of("rep", "manager", "admin")
 router = APIRouter()

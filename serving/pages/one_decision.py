@@ -27,9 +27,9 @@ from serving.pages.visitor import (
     safe_next,
     visitor_of,
 )
-from serving.parts import Parts
-from serving.reasons import exclusion_text
-from serving.text import clean_text
+from serving.running.parts import Parts
+from serving.telling.reasons import exclusion_text
+from serving.web.text import clean_text
 
 router = APIRouter()
 RULES: PageRules = {

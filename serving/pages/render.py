@@ -9,12 +9,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from serving.auth import keys_of
 from serving.pages.figures import Figures, initials, instant
 from serving.pages.visitor import STAFF, Visitor, here, visitor_of
 from serving.pages.words import LANGUAGES, Say, words
-from serving.parts import Parts
 from serving.reports.desk import Asked
+from serving.running.parts import Parts
+from serving.web.auth import keys_of
 
 FOLDER = Path(__file__).parent
 # The rail: (address, key of its word, icon, who sees it).

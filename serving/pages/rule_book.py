@@ -17,8 +17,8 @@ from serving.pages.matured import matured_until
 from serving.pages.render import page
 from serving.pages.visitor import MANAGERS, STAFF, PageRules, ask, form_of, parts_of
 from serving.policy.rulebook import parse_rule_book
-from serving.problems import Problem
-from serving.text import clean_text
+from serving.web.problems import Problem
+from serving.web.text import clean_text
 
 router = APIRouter()
 RULES: PageRules = {

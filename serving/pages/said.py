@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 
 from serving.pages.words import Language
-from serving.reasons import because_text, exclusion_text
+from serving.telling.reasons import because_text, exclusion_text
 
 FILE = Path(__file__).with_name("said.yaml")
 PLACE = re.compile(r"\{\{|\}\}|\{(\w+)\}")

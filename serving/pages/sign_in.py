@@ -8,11 +8,11 @@ from starlette.responses import RedirectResponse, Response
 
 from data.errors import InputError
 from data.store import keys, sessions
-from serving.auth import ANYONE
 from serving.pages.render import page
 from serving.pages.visitor import EVERYBODY, SESSION, PageRules, form_of, parts_of, safe_next, visitor_of
-from serving.parts import Parts
-from serving.quotas import FailedTries
+from serving.running.parts import Parts
+from serving.web.auth import ANYONE
+from serving.web.quotas import FailedTries
 
 router = APIRouter()
 RULES: PageRules = {

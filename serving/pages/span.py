@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from data.roster import Rep
 from serving.pages.figures import start_of_day
 from serving.pages.visitor import Visitor
-from serving.text import clean_text
+from serving.web.text import clean_text
 
 RANGES = {"7d": 6, "30d": 29, "90d": 89, "365d": 364}  # days before today; "all": everything
 USUAL = "90d"

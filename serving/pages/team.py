@@ -25,8 +25,8 @@ from serving.pages.visitor import (
     reports,
     visitor_of,
 )
-from serving.parts import Parts
-from serving.problems import FieldError, Problem
+from serving.running.parts import Parts
+from serving.web.problems import FieldError, Problem
 
 router = APIRouter()
 RULES: PageRules = {

@@ -15,11 +15,11 @@ from starlette.requests import Request
 
 from data.store import sessions
 from data.store.keys import Key
-from serving.auth import Caller, Rule, keys_of
 from serving.pages.call import Api
 from serving.pages.words import Language, negotiated
-from serving.parts import Parts
-from serving.problems import Problem, retry_later
+from serving.running.parts import Parts
+from serving.web.auth import Caller, Rule, keys_of
+from serving.web.problems import Problem, retry_later
 
 SESSION, LANGUAGE, THEME, ZONE = "leadmatch_session", "leadmatch_language", "leadmatch_theme", "leadmatch_zone"
 THEMES = ("auto", "light", "dark")

@@ -15,7 +15,7 @@ from serving.pages.render import figures_of, page
 from serving.pages.span import span_of
 from serving.pages.team import roster_of
 from serving.pages.visitor import STAFF, PageRules, ask, parts_of, reports, visitor_of
-from serving.problems import Problem
+from serving.web.problems import Problem
 
 router = APIRouter()
 RULES: PageRules = {("GET", "/worth"): STAFF, ("GET", "/worth/methods/{method}"): STAFF}

@@ -20,8 +20,8 @@ from data.store.chances import chances
 from data.store.ledger import Ledger
 from data.store.lone import Caretaker
 from data.store.openings import Teams
-from serving.decide import loads_of
-from serving.in_force import Watch
+from serving.deciding.decide import loads_of
+from serving.deciding.in_force import Watch
 from serving.policy.price_book import Standing
 from serving.reports import alerts, fairness, lift, load, reps, response, sources
 from serving.reports.facts import Columns, facts_of

@@ -7,9 +7,9 @@ from starlette.responses import Response
 
 from data.store import customers
 from data.store.customers import Lead
-from serving import answers
-from serving.asked import caller_of, json_reply, parts_of
-from serving.auth import Rules, keys_of
+from serving.telling import answers
+from serving.web.asked import caller_of, json_reply, parts_of
+from serving.web.auth import Rules, keys_of
 
 router = APIRouter(tags=["customers"])
 RULES: Rules = {("GET", "/v1/duplicates"): keys_of("crm", "manager", "analyst", "admin")}

@@ -14,19 +14,19 @@ from data.store import decisions, overrides, personal
 from data.store.decisions import Decision
 from data.store.leads import LeadKey
 from data.store.ledger import Connection
-from serving import answers
-from serving.api import AssignIn, BatchIn, Lead, OverrideIn, ScoreIn, moment
-from serving.asked import caller_of, deadline_of, json_reply, parts_of
-from serving.auth import Caller, Rules, keys_of
-from serving.batch import Refused, assign_batch
-from serving.consider import consider
-from serving.decide import Ask, digest_of
+from serving.deciding.batch import Refused, assign_batch
+from serving.deciding.consider import consider
+from serving.deciding.decide import Ask, digest_of
 from serving.events.retold import explained
-from serving.parts import Parts
-from serving.persons import person, without_names
-from serving.problems import FieldError, Problem, invalid
-from serving.reasons import Language
-from serving.text import clean_id
+from serving.running.parts import Parts
+from serving.telling import answers
+from serving.telling.reasons import Language
+from serving.web.api import AssignIn, BatchIn, Lead, OverrideIn, ScoreIn, moment
+from serving.web.asked import caller_of, deadline_of, json_reply, parts_of
+from serving.web.auth import Caller, Rules, keys_of
+from serving.web.persons import person, without_names
+from serving.web.problems import FieldError, Problem, invalid
+from serving.web.text import clean_id
 
 router = APIRouter(tags=["decisions"])
 RULES: Rules = {

@@ -9,12 +9,12 @@ from starlette.responses import Response
 
 from data.errors import InputError
 from data.store import outcomes, sources
-from serving import answers
-from serving.asked import json_reply, parts_of
-from serving.auth import WHO_SIGNS, Rules
 from serving.events import inbound
-from serving.parts import Parts
-from serving.problems import Problem, retry_later
+from serving.running.parts import Parts
+from serving.telling import answers
+from serving.web.asked import json_reply, parts_of
+from serving.web.auth import WHO_SIGNS, Rules
+from serving.web.problems import Problem, retry_later
 
 router = APIRouter(tags=["webhooks"])
 RULES: Rules = {("POST", "/v1/hooks/{source_id}"): WHO_SIGNS}

@@ -8,12 +8,12 @@ from starlette.responses import Response
 
 from data.store import promotions
 from data.store.promotions import Promotion
-from serving import answers
-from serving.api import Body, Line
-from serving.asked import caller_of, json_reply, parts_of
-from serving.auth import EVERY_ROLE, Rules, keys_of
-from serving.child import ChildFailedError
-from serving.problems import retry_later
+from serving.models.child import ChildFailedError
+from serving.telling import answers
+from serving.web.api import Body, Line
+from serving.web.asked import caller_of, json_reply, parts_of
+from serving.web.auth import EVERY_ROLE, Rules, keys_of
+from serving.web.problems import retry_later
 
 router = APIRouter(tags=["model"])
 RULES: Rules = {

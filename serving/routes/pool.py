@@ -6,13 +6,14 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from data.store import pool
-from serving import answers, follow_up
-from serving import pool as claims
-from serving.api import ClaimIn, HandOverIn
-from serving.asked import caller_of, json_reply, parts_of
-from serving.auth import Caller, Rules, keys_of
-from serving.problems import FieldError, Problem
-from serving.text import clean_id
+from serving.deciding import follow_up
+from serving.deciding import pool as claims
+from serving.telling import answers
+from serving.web.api import ClaimIn, HandOverIn
+from serving.web.asked import caller_of, json_reply, parts_of
+from serving.web.auth import Caller, Rules, keys_of
+from serving.web.problems import FieldError, Problem
+from serving.web.text import clean_id
 
 router = APIRouter(tags=["pool"])
 RULES: Rules = {

@@ -4,9 +4,9 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from data.store import acts, privacy
-from serving import answers
-from serving.asked import caller_of, json_reply, parts_of
-from serving.auth import Rules, keys_of
+from serving.telling import answers
+from serving.web.asked import caller_of, json_reply, parts_of
+from serving.web.auth import Rules, keys_of
 
 router = APIRouter(tags=["privacy"])
 RULES: Rules = {

@@ -18,9 +18,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serving.api import AssignIn, ScoreIn
-from serving.problems import invalid
 from serving.routes.decisions import assign, score
+from serving.web.api import AssignIn, ScoreIn
+from serving.web.problems import invalid
 
 Body = TypeVar("Body", bound=BaseModel)
 

@@ -4,13 +4,13 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from serving import answers
-from serving.api import Moment
-from serving.asked import json_reply, parts_of
-from serving.auth import Rules, keys_of
+from serving.deciding.replay import MOST, USUAL_MOST, Asked, replay
 from serving.policy.rulebook import parse_rule_book
-from serving.replay import MOST, USUAL_MOST, Asked, replay
 from serving.reports.view import WINDOW_WITHOUT_MODEL
+from serving.telling import answers
+from serving.web.api import Moment
+from serving.web.asked import json_reply, parts_of
+from serving.web.auth import Rules, keys_of
 
 router = APIRouter(tags=["rules"])
 RULES: Rules = {("POST", "/v1/policy/replay"): keys_of("manager", "analyst", "admin")}

@@ -13,12 +13,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
-from serving import answers
-from serving.api import moment
-from serving.asked import json_reply, parts_of
-from serving.auth import Rules, keys_of
-from serving.problems import FieldError, Problem, retry_later
 from serving.reports.desk import REPORTS, Asked, NotYetError
+from serving.telling import answers
+from serving.web.api import moment
+from serving.web.asked import json_reply, parts_of
+from serving.web.auth import Rules, keys_of
+from serving.web.problems import FieldError, Problem, retry_later
 
 router = APIRouter(tags=["reports"])
 READERS = keys_of("manager", "analyst", "admin")

@@ -11,12 +11,12 @@ from starlette.responses import Response
 from data.roster import Rep
 from data.store import decisions, outcomes, roster
 from data.store.ledger import Connection
-from serving import answers
-from serving.api import Event, Events, RepPatch, RosterIn
-from serving.asked import caller_of, json_reply, parts_of
-from serving.auth import EVERY_ROLE, Caller, Rules, keys_of
-from serving.decide import loads_of
-from serving.problems import FieldError, Problem
+from serving.deciding.decide import loads_of
+from serving.telling import answers
+from serving.web.api import Event, Events, RepPatch, RosterIn
+from serving.web.asked import caller_of, json_reply, parts_of
+from serving.web.auth import EVERY_ROLE, Caller, Rules, keys_of
+from serving.web.problems import FieldError, Problem
 
 router = APIRouter(tags=["roster"])
 RULES: Rules = {

@@ -7,11 +7,12 @@ from starlette.responses import Response
 
 from data.store import policies
 from data.store.ledger import Connection
-from serving import answers, books
-from serving.api import PolicyIn
-from serving.asked import caller_of, json_reply, parts_of
-from serving.auth import EVERY_ROLE, Rules, keys_of
-from serving.problems import Problem
+from serving.deciding import books
+from serving.telling import answers
+from serving.web.api import PolicyIn
+from serving.web.asked import caller_of, json_reply, parts_of
+from serving.web.auth import EVERY_ROLE, Rules, keys_of
+from serving.web.problems import Problem
 
 router = APIRouter(tags=["rules"])
 RULES: Rules = {

@@ -6,12 +6,12 @@ from fastapi import APIRouter, Request
 from pydantic import Field
 from starlette.responses import Response
 
-from serving import answers
-from serving.api import Body, Flag, Id
-from serving.asked import caller_of, json_reply, parts_of
-from serving.auth import Rules, keys_of
 from serving.events import endpoint_setup
-from serving.problems import Problem
+from serving.telling import answers
+from serving.web.api import Body, Flag, Id
+from serving.web.asked import caller_of, json_reply, parts_of
+from serving.web.auth import Rules, keys_of
+from serving.web.problems import Problem
 
 router = APIRouter(tags=["webhooks"])
 MANAGERS = keys_of("manager", "admin")

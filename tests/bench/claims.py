@@ -16,10 +16,10 @@ from data.roster import Rep
 from data.store import decisions, keys, policies, roster
 from data.store.ledger import Ledger
 from pipelines.doctor import examine
-from serving import pool
-from serving.cases import Ask
-from serving.parts import put_together
-from serving.problems import Problem
+from serving.deciding import pool
+from serving.deciding.cases import Ask
+from serving.running.parts import put_together
+from serving.web.problems import Problem
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 

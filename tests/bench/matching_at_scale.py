@@ -25,10 +25,10 @@ from data.simulator import World
 from pipelines import match, match_block
 from pipelines.match_block import Matching
 from pipelines.match_parts import Parts
-from serving.block_scores import BlockScorer
+from serving.deciding.block_scores import BlockScorer
+from serving.deciding.scorer import Scorer
 from serving.policy.prices import assign_jointly
 from serving.policy.rulebook import default_rule_book
-from serving.scorer import Scorer
 from tests.bench.worlds import floor, learn
 from training.conversion import ConversionModel
 

@@ -29,12 +29,12 @@ from data.store import chances, keys, roster, sessions
 from data.store.columns import to_microseconds
 from data.store.ledger import Ledger
 from data.store.packing import pack
-from serving.app import build_app, layers
-from serving.bundle_store import Loaded
+from serving.models.bundle_store import Loaded
 from serving.pages import render
 from serving.pages.visitor import SESSION
-from serving.parts import put_together
-from serving.process import to_serve
+from serving.running.parts import put_together
+from serving.running.process import to_serve
+from serving.web.app import build_app, layers
 from tests.conftest import made_small_model
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 import numpy as np
 
 from data.roster import Rep
+from serving.deciding.replay_report import Replay, Row, told
 from serving.policy.exploration import EARN, LEARN, Exploration, smoothed
-from serving.replay_report import Replay, Row, told
 from tests.bench.policy_value import open_floor, rotation_of, scored
 from tests.bench.worlds import Floor
 from training.conversion import RosterModel

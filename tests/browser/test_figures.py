@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from serving import model_desk
+from serving.models import model_desk
 from serving.pages import rule_book, team, visitor
 from serving.pages.worth import METHODS
 from serving.reports import desk
@@ -186,7 +186,7 @@ def forget_versions(stage, monkeypatch):
 
 
 def test_a_registry_that_is_down_leaves_the_rest_of_the_page(stage, person, monkeypatch):
-    from serving.child import ChildFailedError
+    from serving.models.child import ChildFailedError
 
     def down(home, timeout_s):
         raise ChildFailedError("not done after 60 seconds")

@@ -68,9 +68,9 @@ def game(url: str, home: Path, share: float) -> Result:
 
 def signed_mutants(_url: str, home: Path, share: float) -> Result:
     """Mutants of the model's text under a good signature, each before the throw-away process."""
-    from serving import bundle, signing
-    from serving.canary import check_in_child
-    from serving.child import ChildFailedError
+    from serving.models import bundle, signing
+    from serving.models.canary import check_in_child
+    from serving.models.child import ChildFailedError
     from tests.conftest import made_small_model
     from tests.torture.bundles import mutants
     from training import model_files

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from serving import bundle
-from serving.bundle import MANIFEST, SIGNATURE
+from serving.models import bundle
+from serving.models.bundle import MANIFEST, SIGNATURE
 
 Files = dict[str, bytes]
 

@@ -12,8 +12,8 @@ from data.store import decisions, promotions
 from data.store.ledger import Ledger
 from data.store.promotions import Promotion
 from pipelines.doctor import examine
-from serving import bundle, signing
-from serving.bundle_store import BundleStore
+from serving.models import bundle, signing
+from serving.models.bundle_store import BundleStore
 from tests.conftest import made_small_model
 from tests.ports import free_port
 from tests.torture import clients, history

@@ -15,7 +15,10 @@ from typing import Any
 from data.store import keys, roster
 from data.store.ledger import Ledger
 
-MODULES = ["uvicorn", "serving.app", "serving.parts", "serving.connections", "sqlalchemy.dialects.postgresql.psycopg"]
+MODULES = [
+    "uvicorn", "serving.web.app", "serving.running.parts", "serving.web.connections",
+    "sqlalchemy.dialects.postgresql.psycopg",
+]  # fmt: skip
 ROLES = ("crm", "manager", "admin")
 
 
@@ -120,11 +123,11 @@ def _work(url: str, home: Path, listening: socket.socket, crash_at: str) -> None
 
     from data.crash_points import arm
     from data.settings import Settings
-    from serving import fetch
-    from serving.app import build_app, layers
-    from serving.connections import PromptConnection
-    from serving.parts import put_together
-    from serving.process import to_serve
+    from serving.models import fetch
+    from serving.running.parts import put_together
+    from serving.running.process import to_serve
+    from serving.web.app import build_app, layers
+    from serving.web.connections import PromptConnection
 
     # No registry: a process that only learns so would take seconds of the machine at every request for one.
     fetch._ask_registry = _no_registry
@@ -140,7 +143,7 @@ def _work(url: str, home: Path, listening: socket.socket, crash_at: str) -> None
 
 
 def _no_registry(arguments: Sequence[str], seconds: float) -> None:
-    from serving.child import ChildFailedError
+    from serving.models.child import ChildFailedError
 
     raise ChildFailedError("there is no registry here")
 

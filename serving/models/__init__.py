@@ -1,0 +1,1 @@
+"""The model's way into force: signed files, verified, loaded and swapped."""

@@ -1,0 +1,1 @@
+"""What is answered: a decision as JSON, its reasons as sentences."""

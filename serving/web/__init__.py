@@ -1,0 +1,1 @@
+"""What stands before and around a request: limits, keys, types, errors."""
