@@ -222,6 +222,7 @@ def test_overrides_are_valued_against_what_was_expected(rng):
 
 def test_gini_by_hand():
     assert gini(np.array([1.0, 1, 1, 1])) == pytest.approx(0)
+    assert f"{gini(np.full(4, 0.1)):.2f}" == "0.00"  # to rounding a hair below
     assert gini(np.array([0.0, 0, 0, 1])) == pytest.approx(0.75)
     assert gini(np.array([1.0, 3])) == pytest.approx(0.25)  # half of |1 - 3| over the mean of 2, halved again
     assert np.isnan(gini(np.zeros(3)))

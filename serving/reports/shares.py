@@ -12,4 +12,5 @@ def gini(shares: np.ndarray) -> float:
         return float("nan")
     ordered = np.sort(shares)
     rank = np.arange(1, len(ordered) + 1)
-    return float((2 * rank - len(ordered) - 1) @ ordered / (len(ordered) * ordered.sum()))
+    # Rounding may leave equal shares a hair below 0, which a page would show as -0.00.
+    return max(0.0, float((2 * rank - len(ordered) - 1) @ ordered / (len(ordered) * ordered.sum())))

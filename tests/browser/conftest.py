@@ -13,7 +13,7 @@ from playwright.sync_api import sync_playwright
 
 from data.store import keys, sessions
 from serving.pages import visitor
-from tests.browser.going import sent
+from tests.browser.steps import sent
 from tests.ports import free_port
 
 CHROMIUM = "/usr/bin/chromium"

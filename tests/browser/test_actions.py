@@ -5,7 +5,7 @@ import json
 import pytest
 
 from data.store import policies
-from tests.browser.going import sent
+from tests.browser.steps import sent
 
 
 def decisions_of(stage, **query):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from data.store import listing
-from tests.browser.going import sent
+from tests.browser.steps import CUT_OFF, sent
 
 AXE = (Path(__file__).parent.parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
 PAGES = {
@@ -20,9 +20,6 @@ PAGES = {
     "/rules/edit": "textarea",
 }
 WIDE, USUAL, NARROW = ({"width": width, "height": 860} for width in (1440, 1280, 390))
-# Tables whose last columns would be seen by scrolling alone; on a phone some may be.
-CUT_OFF = """() => [...document.querySelectorAll(".scroll")].filter(each => each.scrollWidth > each.clientWidth + 1)
-    .map(each => [each.firstElementChild.className, each.scrollWidth, each.clientWidth])"""
 SERIOUS = """async () => (await axe.run(document, {resultTypes: ["violations"]})).violations
     .filter(each => ["serious", "critical"].includes(each.impact))
     .map(each => each.id + ": " + each.nodes.slice(0, 3).map(node => node.html.slice(0, 160)).join(" | "))"""

@@ -13,13 +13,11 @@ from serving.models import model_desk
 from serving.pages import rule_book, team, visitor
 from serving.pages.worth import METHODS
 from serving.reports import desk
-from tests.browser.going import sent
+from tests.browser.steps import CUT_OFF, sent
 
 PAGES = ("/worth", "/team", "/team/R-1", "/sources", "/model")
 LANGUAGES, WIDTHS = ("en", "zh"), (1440, 1280, 390)
 DAYS, A_DAY = 70, 3
-CUT_OFF = """() => [...document.querySelectorAll(".scroll")].filter(each => each.scrollWidth > each.clientWidth + 1)
-    .map(each => each.innerText.slice(0, 80))"""
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.browser.steps import CUT_OFF
+
 PAYLOADS = [
     '<script>window.hit=1</script>',
     '<img src=x onerror=window.hit=1>',
@@ -63,7 +65,8 @@ def attacked(stage):
 def test_hostile_names_are_inert_and_break_no_layout(stage, person, attacked):
     assert len(PAYLOADS) == 40
     page = person("manager")
-    addresses = ["/assignments", "/my-leads?rep=R-0", "/my-leads?rep=R-1", "/assignments?q=%3Cscript%3E"]
+    addresses = ["/team?range=all", "/team/R-1?range=all", "/sources?range=all", "/worth?range=all"]
+    addresses += ["/assignments", "/my-leads?rep=R-0", "/my-leads?rep=R-1", "/assignments?q=%3Cscript%3E"]
     addresses += [f"/decisions/{decision_id}" for decision_id in (*attacked[:3], *attacked[-7:])]
     addresses += [f"/decisions/{attacked[0]}/reassign", f"/assignments/hand-over?ids={attacked[1]}"]
     for address in addresses:
@@ -74,6 +77,7 @@ def test_hostile_names_are_inert_and_break_no_layout(stage, person, attacked):
                 summary.click()
             assert page.evaluate("window.hit === undefined"), address
             assert page.evaluate("document.documentElement.scrollWidth") <= width, (address, width)
+            assert width < 760 or page.evaluate(CUT_OFF) == [], (address, width)
     assert page.evaluate("document.scripts.length") == 2
 
 

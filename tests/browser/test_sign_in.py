@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.browser.going import sent
+from tests.browser.steps import sent
 
 
 def test_a_link_signs_in_once(stage, person):
