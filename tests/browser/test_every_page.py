@@ -98,6 +98,24 @@ def test_a_problem_is_told_in_the_reader_s_language(stage, signed_in, decision_i
     assert "第 2 行 holdout.live：应不大于" in page.inner_text("[role=alert]")
 
 
+def test_a_filter_that_fits_hardly_anything_is_followed_back_page_by_page(stage, signed_in, monkeypatch):
+    monkeypatch.setattr(listing, "LOOKED_AT", 10)
+    page, _ = signed_in["en"]
+    page.goto(f"{stage.url}/assignments?source=none")
+    seen = 0
+    while page.locator("text=Look further back").count():
+        assert "Nothing fits since" in page.inner_text(".empty h2")
+        page.evaluate(AXE)
+        assert page.evaluate(SERIOUS) == []
+        sent(page, "text=Look further back")
+        seen += 1
+    assert seen == 2  # of 24 decisions
+    assert page.inner_text(".empty h2") == "No assignment fits these filters"
+    exported = page.context.request.get(f"{stage.url}/assignments.csv?source=referral").text()
+    everything = page.context.request.get(f"{stage.url}/assignments.csv").text()
+    assert exported.count("referral") == everything.count("referral") == exported.count("\n") - 1 == 8
+
+
 def test_a_row_with_much_to_say_pushes_nothing_out_of_sight(stage, signed_in):
     page, _ = signed_in["en"]
     told = stage.assign("L-wide", company="W" * 60, source="w" * 60, industry="manufacturing").json()
@@ -115,21 +133,3 @@ def test_a_row_with_much_to_say_pushes_nothing_out_of_sight(stage, signed_in):
         assert row.locator(".tag").count() == 2
         assert page.evaluate(CUT_OFF) == [], size
         assert row.locator(".act").bounding_box()["x"] < size["width"] - 80
-
-
-def test_a_filter_that_fits_hardly_anything_is_followed_back_page_by_page(stage, signed_in, monkeypatch):
-    monkeypatch.setattr(listing, "LOOKED_AT", 10)
-    page, _ = signed_in["en"]
-    page.goto(f"{stage.url}/assignments?source=none")
-    seen = 0
-    while page.locator("text=Look further back").count():
-        assert "Nothing fits since" in page.inner_text(".empty h2")
-        page.evaluate(AXE)
-        assert page.evaluate(SERIOUS) == []
-        sent(page, "text=Look further back")
-        seen += 1
-    assert seen == 2  # of 24 decisions
-    assert page.inner_text(".empty h2") == "No assignment fits these filters"
-    exported = page.context.request.get(f"{stage.url}/assignments.csv?source=referral").text()
-    everything = page.context.request.get(f"{stage.url}/assignments.csv").text()
-    assert exported.count("referral") == everything.count("referral") == exported.count("\n") - 1 == 8
