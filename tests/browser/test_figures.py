@@ -133,6 +133,24 @@ def test_whiskers_stand_where_the_figures_say(stage, person):
     assert float(band.get_attribute("x")) == pytest.approx(expected, abs=0.02)
 
 
+def test_the_names_beside_bars_have_room_in_the_font_that_they_are_drawn_in(stage, person):
+    page = person("manager")
+    page.goto(f"{stage.url}/sources?range=all")
+    rooms = page.evaluate("""() => [...document.querySelectorAll("[data-chart]")].map(element => {
+        const chart = echarts.getInstanceByDom(element), label = chart.getOption().yAxis[0];
+        const pen = document.createElement("canvas").getContext("2d");
+        const font = getComputedStyle(document.body).fontFamily;
+        pen.font = "12px " + font;
+        const widest = Math.max(...label.data.map(name => pen.measureText(name).width));
+        const left = chart.getModel().getComponent("grid").coordinateSystem.getRect().x;
+        return [left - label.axisLabel.margin - widest, label.axisLabel.fontFamily === font];
+    })""")
+    assert len(rooms) == 2
+    for room, own_font in rooms:
+        assert room > -1  # pixels to spare
+        assert own_font  # where a page's font and the default are one, the room alone would tell nothing
+
+
 def test_an_alert_opens_the_leads_it_is_about(stage, person):
     overdue = next(each for each in report(stage, "alerts")["alerts"] if each["kind"] == "overdue")
     page = person("manager")

@@ -14,10 +14,12 @@
     if (value && typeof value === "object") return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, coloured(v, palette)]));
     return value;
   }
-  function axis(given, palette) {
+  function axis(given, palette, font) {
     const one = (each) => ({
-      axisLine: { lineStyle: { color: palette.line } }, axisTick: { show: false }, axisLabel: { color: palette.muted },
+      axisLine: { lineStyle: { color: palette.line } }, axisTick: { show: false },
       splitLine: { lineStyle: { color: palette.line } }, nameTextStyle: { color: palette.muted }, ...each,
+      // The room for labels is measured in the label's own font, though they are drawn in the chart's.
+      axisLabel: { color: palette.muted, fontFamily: font, ...each.axisLabel },
     });
     return Array.isArray(given) ? given.map(one) : one(given || {});
   }
@@ -33,8 +35,8 @@
         animation: false, color: [palette.accent, palette.grey, palette.good, palette.bad],
         textStyle: { fontFamily: font, color: palette.text }, grid: { left: 8, right: 16, top: 16, bottom: 8, containLabel: true },
         ...option,
-        xAxis: option.xAxis === undefined ? undefined : axis(option.xAxis, palette),
-        yAxis: option.yAxis === undefined ? undefined : axis(option.yAxis, palette),
+        xAxis: option.xAxis === undefined ? undefined : axis(option.xAxis, palette, font),
+        yAxis: option.yAxis === undefined ? undefined : axis(option.yAxis, palette, font),
         // As text in the picture: the content policy lets no markup with styles in.
         tooltip: { trigger: "axis", renderMode: "richText", confine: true, backgroundColor: palette.card, borderColor: palette.line, textStyle: { color: palette.text, fontFamily: font }, ...option.tooltip },
       }, true);
